@@ -1,0 +1,50 @@
+# `make` alone lists what there is to do. Needs: Python 3.11, make, and the package registry that pip is set up for.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint bench up lock
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv with everything in it, from the hashed lock
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; say which one with 'make PYTHON=/path/to/python3.11'" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## replay real shopping data through the whole engine (ARGS="--json FILE", "--help")
+	@$(BIN)/tactics demo $(ARGS)
+
+up: setup ## run everything on this machine to play with (ARGS="--no-flower")
+	@$(BIN)/tactics up $(ARGS)
+
+test: setup ## run the tests, with real Postgres, Valkey and workers (ARGS="-k rules")
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## formatting, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test ## what CI runs
+
+bench: setup ## measure, as ratios against baselines of the same run (ARGS="--json FILE")
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lock: ## renew requirements/*.txt: newest versions that resolve together, with hashes
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	UV_SYSTEM_CERTS=1 .venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 pyproject.toml --extra server -o requirements/server.txt
+	UV_SYSTEM_CERTS=1 .venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 pyproject.toml --extra server --group demo --group dev -o requirements/dev.txt
+	rm -rf .venv-lock

@@ -1,0 +1,1 @@
+"""Tactics: an event-driven marketing engine."""
