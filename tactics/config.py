@@ -1,0 +1,63 @@
+"""Settings: the only reader of the environment. Every name is `TACTICS_` + the field in capitals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tactics.errors import NotConfigured
+
+
+class Settings(BaseSettings):
+    """What can be set from outside. Times end in `_s` (seconds) or `_ms`."""
+
+    model_config = SettingsConfigDict(env_prefix="TACTICS_", frozen=True, extra="ignore")
+
+    database_url: str = Field("", description="Postgres, as postgresql+psycopg://user:password@host:port/name")
+    redis_url: str = Field("", description="Redis or Valkey, as redis://:password@host:port/0")
+    home: Path = Field(
+        default_factory=lambda: Path.home() / ".local" / "share" / "tactics",
+        description="Where `tactics up` keeps its servers' data.",
+    )
+    plugins: Annotated[tuple[str, ...], NoDecode] = Field((), description="Modules to load, separated by commas.")
+    replay: bool = Field(False, description="Business time is each event's own time; for demos and tests.")
+    in_place: bool = Field(True, description="Run a chain's steps where its first step runs; false: publish each step.")
+    max_event_age_s: int = Field(7 * 86_400, gt=0, description="Older events are refused (off in replay).")
+    batch_size: int = Field(100, gt=0, le=100, description="Most ids in one message.")
+    max_attempts: int = Field(25, gt=0, description="After so many attempts an execution or event is parked.")
+    claim_s: float = Field(120.0, gt=0, description="How long a published attempt has before the sweeper repeats it.")
+    retry_base_s: float = Field(0.5, gt=0, description="First wait after a failed or busy attempt; doubles.")
+    retry_max_s: float = Field(300.0, gt=0, description="Longest wait after a failed attempt.")
+    sweep_every_s: float = Field(1.0, gt=0, description="How often beat looks for what is due.")
+    task_time_limit_s: int = Field(60, gt=0, description="A worker's child is killed after so long in one message.")
+    lease_s: int = Field(75, gt=0, description="Expiry of the lock on an instance; longer than the time limit.")
+    assets_timeout_ms: int = Field(250, gt=0, description="How long the asset query may take at a placement.")
+    placement_deadline_ms: int = Field(2_000, gt=0, description="A placement that hops is answered by then, or 202.")
+    worker_processes: int = Field(2, gt=0, description="Pool processes of `tactics worker`.")
+    pool_size: int = Field(10, gt=0, description="Database connections a process keeps.")
+
+    @field_validator("plugins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    def require_servers(self, command: str) -> None:
+        """Refuse to go on without a database and Redis.
+
+        Raises:
+            NotConfigured: naming what is missing, so that nobody takes events into a throw-away database by mistake.
+        """
+        missing = [
+            name
+            for name, value in (("TACTICS_DATABASE_URL", self.database_url), ("TACTICS_REDIS_URL", self.redis_url))
+            if not value
+        ]
+        if missing:
+            raise NotConfigured(
+                f"`{command}` needs {' and '.join(missing)}: set them to a Postgres and a Redis of yours, "
+                "or try everything on this machine with `tactics up`.",
+                missing=missing,
+            )

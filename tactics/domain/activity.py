@@ -1,0 +1,234 @@
+"""`TacticsActivity`: what an operator sets up, and the aggregate root of everything that runs for it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tactics import rules
+from tactics.errors import BadInput
+
+Link = Literal["prepare", "grant"]
+BenefitKind = Literal["coupon", "points", "price", "rebate", "gift"]
+
+
+def _known_timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name!r} is not an IANA time zone such as UTC or Asia/Shanghai") from error
+    return name
+
+
+Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
+Timezone = Annotated[str, AfterValidator(_known_timezone)]
+Minor = Annotated[int, Field(ge=0, le=2**53, strict=True)]
+Count = Annotated[int, Field(ge=0, le=2**53, strict=True)]
+
+
+class Document(BaseModel):
+    """A part of an activity document: unknown keys are refused, nothing changes once read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Schedule(Document):
+    """When an activity runs: from `from`, to before `to`."""
+
+    starts_at: AwareDatetime = Field(alias="from")
+    ends_at: AwareDatetime = Field(alias="to")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Schedule:
+        if self.starts_at >= self.ends_at:
+            raise ValueError("`to` must be after `from`")
+        return self
+
+
+class Channels(Document):
+    """Which channel codes start which link."""
+
+    prepare: tuple[Code, ...] = ()
+    grant: tuple[Code, ...] = ()
+
+    def of(self, link: Link) -> tuple[str, ...]:
+        """Give the codes of a link."""
+        return self.prepare if link == "prepare" else self.grant
+
+
+class Benefit(Document):
+    """What a user can get.
+
+    A coupon carries `code` (one for all), one of `codes` (a pool, each given once), or else a code made for it.
+    """
+
+    kind: BenefitKind
+    value_minor: Minor = 0
+    currency: str | None = None
+    validity_s: Annotated[int, Field(gt=0, strict=True)] | None = None
+    stock: Count | None = None
+    provider: Literal["local"] = "local"
+    code: str | None = None
+    codes: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _codes_fit(self) -> Benefit:
+        if (self.code or self.codes) and self.kind != "coupon":
+            raise ValueError(f"only a coupon has codes, this is {self.kind}")
+        if self.code and self.codes is not None:
+            raise ValueError("give `code` (one for all) or `codes` (a pool), not both")
+        if self.codes is not None:
+            if len(set(self.codes)) != len(self.codes):
+                raise ValueError("`codes` lists a code twice")
+            if self.stock is not None and self.stock > len(self.codes):
+                raise ValueError(f"stock {self.stock} is more than the {len(self.codes)} codes")
+        return self
+
+    @property
+    def initial_stock(self) -> int | None:
+        """Tell how many may be granted; None is no limit."""
+        return len(self.codes) if self.stock is None and self.codes is not None else self.stock
+
+
+class Limits(Document):
+    """How much may be granted: times a user, times a day (in the activity's time zone), money in all."""
+
+    per_user: Count | None = None
+    per_day: Count | None = None
+    budget_minor: Minor | None = None
+
+
+class Expression(Document):
+    """The words of an activity in one language."""
+
+    title: str = ""
+    text: str
+
+
+class BehaviourRule(Document):
+    """What user actions must add up to; satisfied, it emits a behaviour event with its key as channel code."""
+
+    rule: dict[str, Any]
+    cooldown_s: Count = 0
+
+
+class TacticsActivity(Document):
+    """One marketing activity: when, on which channels, for whom, what, and how much of it."""
+
+    code: Code
+    version: int = 0
+    template_type: Code
+    tool_type: Code = "coupon"
+    priority: Annotated[int, Field(strict=True)] = 0
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    timezone: Timezone = "UTC"
+    schedule: Schedule
+    channels: Channels
+    rule: dict[str, Any]
+    benefits: dict[Code, Benefit] = Field(default_factory=dict)
+    limits: Limits = Limits()
+    holdout_percent: Annotated[int, Field(ge=0, le=100, strict=True)] = 0
+    lock: bool | None = None
+    expression: dict[str, str | Expression] = Field(default_factory=dict)
+    behaviour_rules: dict[Code, BehaviourRule] = Field(default_factory=dict)
+
+    @cached_property
+    def parsed_rule(self) -> rules.Rule:
+        """The rule as a tree, read once per loaded version."""
+        return rules.parse(self.rule)
+
+    def live_at(self, now: datetime) -> bool:
+        """Tell whether the schedule includes `now`."""
+        return self.schedule.starts_at <= now < self.schedule.ends_at
+
+    def held_out(self, user_id: str) -> bool:
+        """Tell whether the user belongs to the control group: fixed by a hash, so that uplift can be measured."""
+        digest = hashlib.sha256(f"{self.code}:{user_id}".encode()).digest()
+        return int.from_bytes(digest[:4]) % 100 < self.holdout_percent
+
+    def words(self, language: str) -> Expression | None:
+        """Give the activity's own words: in `language`, else its first part (`zh` for `zh-TW`), else English."""
+        for key in (language, language.split("-", 1)[0], "en"):
+            if key in self.expression:
+                found = self.expression[key]
+                return found if isinstance(found, Expression) else Expression(text=found)
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the document as stored: plain data, without code and version."""
+        return self.model_dump(
+            mode="json", by_alias=True, exclude={"code", "version", "behaviour_rules"}, exclude_none=True
+        )
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def validation_problems(error: ValidationError) -> list[dict[str, str]]:
+    """Turn pydantic's errors into problems with a JSON Pointer and a sentence."""
+    return [{"path": _pointer(item["loc"]), "message": item["msg"]} for item in error.errors(include_url=False)]
+
+
+def _rule_problems(activity: TacticsActivity) -> list[dict[str, str]]:
+    parts = [("/rule", activity.rule)]
+    parts += [(f"/behaviour_rules/{key}/rule", part.rule) for key, part in activity.behaviour_rules.items()]
+    return [
+        {"path": path + problem["path"], "message": problem["message"]}
+        for path, rule in parts
+        for problem in rules.check(rule)["problems"]
+        if problem["severity"] == "error"
+    ]
+
+
+def _benefits_named(node: object) -> Iterator[str]:
+    """Find the benefits that a rule's actions name."""
+    if isinstance(node, dict):
+        params = node.get("params")
+        if str(node.get("block", "")).find(".action.") > 0 and isinstance(params, dict):
+            name = params.get("benefit")
+            if isinstance(name, str):
+                yield name
+        for part in node.values():
+            yield from _benefits_named(part)
+    elif isinstance(node, list):
+        for part in node:
+            yield from _benefits_named(part)
+
+
+def _benefit_problems(activity: TacticsActivity) -> list[dict[str, str]]:
+    return [
+        {"path": "/rule", "message": f"the rule gives benefit {name!r}, which `benefits` does not define"}
+        for name in sorted(set(_benefits_named(activity.rule)) - set(activity.benefits))
+    ]
+
+
+def parse_activity(document: object, *, version: int = 0) -> TacticsActivity:
+    """Read an activity document and check it whole.
+
+    Args:
+        document: the mapping as in DESIGN's YAML example.
+        version: the stored version, 0 for a new one.
+
+    Raises:
+        BadInput: with every problem found in `problems`, each with the `path` (a JSON Pointer) and a `message`.
+    """
+    if not isinstance(document, dict):
+        raise BadInput("an activity is a mapping of keys such as code, schedule and rule", problems=[])
+    try:
+        activity = TacticsActivity.model_validate({**document, "version": version})
+    except ValidationError as error:
+        problems = validation_problems(error)
+    else:
+        problems = _rule_problems(activity) or _benefit_problems(activity)
+        if not problems:
+            return activity
+    name = document.get("code", "?")
+    lines = "; ".join(f"{problem['path'] or '/'}: {problem['message']}" for problem in problems)
+    raise BadInput(f"activity {name!r}: {lines}", activity=str(name), problems=problems)

@@ -1,0 +1,139 @@
+"""Events: what users did (action), what that adds up to (behaviour), where they are (placement), what became of an asset.
+
+Events come in as CloudEvents 1.0 in the JSON format: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from tactics.domain.activity import validation_problems
+from tactics.errors import BadInput
+
+EventType = Literal["action", "behaviour", "placement", "asset"]
+
+PREFIX = "tactics."
+Text = Annotated[str, Field(min_length=1, max_length=256, strict=True)]
+Whole = Annotated[int, Field(ge=0, le=2**53, strict=True)]
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ActionData(_Data):
+    """One raw thing that a user did."""
+
+    user_id: Text
+    action: Text
+    item_id: Text | None = None
+    quantity: Whole = 1
+    amount_minor: Whole | None = None
+    attributes: dict[str, Any] = Field(default_factory=dict)
+
+
+class BehaviourData(_Data):
+    """A behaviour rule satisfied elsewhere: `rule_key` is the channel code."""
+
+    user_id: Text
+    rule_key: Text
+    attributes: dict[str, Any] = Field(default_factory=dict)
+
+
+class AssetData(_Data):
+    """What became of an asset."""
+
+    asset_id: Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+    status: Literal["claimed", "redeemed", "released", "revoked"]
+
+
+class _Envelope(BaseModel):
+    # CloudEvents allows extension attributes; they are not ours to refuse.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    specversion: Literal["1.0"]
+    id: Text
+    source: Text
+    type: Literal["tactics.action", "tactics.behaviour", "tactics.asset"]
+    time: AwareDatetime | None = None
+    data: dict[str, Any]
+
+
+DATA_TYPES: dict[str, type[ActionData | BehaviourData | AssetData]] = {
+    "action": ActionData,
+    "behaviour": BehaviourData,
+    "asset": AssetData,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event as stored. `channel` is the rule key of a behaviour, the channel code of a placement."""
+
+    source: str
+    id: str
+    type: EventType
+    user_id: str
+    channel: str | None
+    data: dict[str, Any]
+    at: datetime
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes it one event: source and id."""
+        return self.source, self.id
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What rules see as `event`."""
+        found = self.data.get("attributes")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def body_hash(self) -> str:
+        """A hash of what it says, to tell a repeat from another event under the same id."""
+        body = {"type": self.type, "user_id": self.user_id, "channel": self.channel, "data": self.data}
+        return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def parse_event(message: object, *, now: datetime) -> Event:
+    """Read a CloudEvent.
+
+    Args:
+        message: the event in the JSON format, as a mapping.
+        now: the time to give it where it has none.
+
+    Raises:
+        BadInput: with `problems`, each with a `path` (JSON Pointer) and a `message`.
+    """
+    try:
+        envelope = _Envelope.model_validate(message)
+    except ValidationError as error:
+        raise _refusal(message, validation_problems(error)) from None
+    kind = envelope.type.removeprefix(PREFIX)
+    try:
+        data = DATA_TYPES[kind].model_validate(envelope.data)
+    except ValidationError as error:
+        problems = [{**problem, "path": "/data" + problem["path"]} for problem in validation_problems(error)]
+        raise _refusal(message, problems) from None
+    return Event(
+        source=envelope.source,
+        id=envelope.id,
+        type=kind,  # type: ignore[arg-type]  # the envelope's Literal holds exactly these
+        user_id=getattr(data, "user_id", ""),
+        channel=data.rule_key if isinstance(data, BehaviourData) else None,
+        data=data.model_dump(mode="json", exclude_none=True),
+        at=(envelope.time or now).astimezone(UTC),
+    )
+
+
+def _refusal(message: object, problems: list[dict[str, str]]) -> BadInput:
+    name = message.get("id") if isinstance(message, dict) else None
+    lines = "; ".join(f"{problem['path'] or '/'}: {problem['message']}" for problem in problems)
+    return BadInput(f"event {name!r}: {lines}", problems=problems)

@@ -1,0 +1,1 @@
+"""Outer systems behind ports: items, users, assets."""

@@ -1,0 +1,56 @@
+"""What Tactics asks of outer systems. `local.py` answers from its own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from tactics.domain.asset import Asset
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One product of the catalogue. The price is for one unit, in minor units of `currency`."""
+
+    item_id: str
+    title: str
+    category: str | None = None
+    price_minor: int | None = None
+    currency: str | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+class ItemGateway(Protocol):
+    """The catalogue, and what users did with it."""
+
+    def of_user(self, conn: Connection, user_id: str, limit: int) -> Sequence[Item]:
+        """Give the items that the user acted on or likes, favourites first, then the latest."""
+        ...
+
+    def sets_of(self, conn: Connection, item_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Give the item sets that each item belongs to."""
+        ...
+
+
+class UserGateway(Protocol):
+    """Who users are."""
+
+    def attributes(self, conn: Connection, user_id: str) -> dict[str, Any] | None:
+        """Give the user's stored attributes; None when there is no such user."""
+        ...
+
+
+class AssetGateway(Protocol):
+    """What users hold. Has its own connection and time limit: it may fail while the rest works."""
+
+    def of_instance(self, user_id: str, activity_code: str, now: datetime) -> Sequence[Asset]:
+        """Give the user's assets of this activity, newest first.
+
+        Raises:
+            GatewayError: there is no answer in time; how many grants there were is then unknown.
+        """
+        ...

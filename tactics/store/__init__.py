@@ -1,0 +1,1 @@
+"""Postgres and Redis as plain functions: they take a connection, and never commit."""

@@ -1,0 +1,59 @@
+"""Connections to Postgres."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+
+from tactics.errors import BadInput, DatabaseDown
+
+CONNECT_TIMEOUT_S = 5
+
+
+def make_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 0, autocommit: bool = False) -> Engine:
+    """Make a pool of connections; nothing connects yet.
+
+    Args:
+        url: postgresql+psycopg://user:password@host:port/name; plain postgresql:// is understood too.
+        pool_size: connections kept; as many again may open under load.
+        statement_timeout_ms: the server cancels a longer statement; 0 is no limit.
+        autocommit: for single reads outside any transaction.
+
+    Raises:
+        BadInput: the URL is not a Postgres one. Using the engine raises DatabaseDown when the server cannot be reached.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "postgresql":
+        raise BadInput(f"TACTICS_DATABASE_URL must be a postgresql+psycopg:// URL, not {parsed.drivername}://")
+    connect_args: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "prepare_threshold": 2,
+        "application_name": "tactics",
+        "keepalives_idle": 10,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+        "options": f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC",
+    }
+    engine = create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        pool_use_lifo=True,
+        pool_recycle=1800,
+        connect_args=connect_args,
+        isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
+    )
+    _say_where(engine)
+    return engine
+
+
+def _say_where(engine: Engine) -> None:
+    where = engine.url.render_as_string(hide_password=True)
+
+    @event.listens_for(engine, "handle_error")
+    def _(context: Any) -> None:
+        error = context.original_exception
+        if context.is_disconnect or context.connection is None:
+            raise DatabaseDown(f"cannot reach the database at {where}: {str(error).strip().splitlines()[0]}") from error

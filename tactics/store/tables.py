@@ -1,0 +1,400 @@
+"""The tables. Growing ones are partitioned; every unique key of theirs contains the partition column.
+
+Times are `timestamptz`, money is in minor units, ids of users, items and activities are text.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    false,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.schema import SchemaItem
+
+HASH_PARTITIONS = 8
+OPEN_STATES = ("pending", "unknown", "parked")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _time(name: str, *, null: bool = True, now: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=null, server_default=func.now() if now else None)
+
+
+def _text(name: str, *, null: bool = False, default: str | None = None) -> Column[str]:
+    return Column(name, Text, nullable=null, server_default=default)
+
+
+def _count(name: str, default: int = 0) -> Column[int]:
+    return Column(name, Integer, nullable=False, server_default=str(default))
+
+
+def _json(name: str, *, null: bool = True) -> Column[object]:
+    return Column(name, JSONB(none_as_null=True), nullable=null)
+
+
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, server_default=false())
+
+
+def _table(name: str, *items: SchemaItem, by: str | None = None) -> Table:
+    return Table(name, metadata, *items, postgresql_partition_by=by)
+
+
+# --- what operators set up ---------------------------------------------------------------------------------------
+
+activity = _table(
+    "activity",
+    Column("code", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    _text("status"),
+    _text("template_type"),
+    Column("priority", Integer, nullable=False),
+    _time("starts_at", null=False),
+    _time("ends_at", null=False),
+    _time("updated_at", null=False, now=True),
+    CheckConstraint("status IN ('draft', 'live', 'paused')", name="status"),
+    CheckConstraint("starts_at < ends_at", name="schedule"),
+)
+
+activity_version = _table(
+    "activity_version",
+    _text("activity_code"),
+    Column("version", Integer, nullable=False),
+    _json("definition", null=False),
+    _time("created_at", null=False, now=True),
+    PrimaryKeyConstraint("activity_code", "version"),
+    ForeignKeyConstraint(["activity_code"], ["activity.code"]),
+)
+
+activity_channel = _table(
+    "activity_channel",
+    _text("link"),
+    _text("channel_code"),
+    _text("activity_code"),
+    PrimaryKeyConstraint("link", "channel_code", "activity_code"),
+    ForeignKeyConstraint(["activity_code"], ["activity.code"]),
+    CheckConstraint("link IN ('prepare', 'grant')", name="link"),
+    Index("ix_activity_channel_activity_code", "activity_code"),
+)
+
+behaviour_rule = _table(
+    "behaviour_rule",
+    Column("rule_key", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    _json("rule", null=False),
+    _count("cooldown_s"),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    _time("updated_at", null=False, now=True),
+    CheckConstraint("cooldown_s >= 0", name="cooldown"),
+)
+
+# One row per kind of set-up; bumped in the transaction that changes it, so that processes know when to read it again.
+revision = _table("revision", Column("name", Text, primary_key=True), Column("value", BigInteger, nullable=False))
+
+benefit = _table(
+    "benefit",
+    _text("activity_code"),
+    _text("code"),
+    Column("stock_initial", BigInteger, comment="null: unlimited"),
+    Column("remaining", BigInteger),
+    PrimaryKeyConstraint("activity_code", "code"),
+    ForeignKeyConstraint(["activity_code"], ["activity.code"]),
+    CheckConstraint("remaining >= 0", name="remaining"),
+    CheckConstraint("(remaining IS NULL) = (stock_initial IS NULL)", name="stock"),
+)
+
+stock_movement = _table(
+    "stock_movement",
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _text("activity_code"),
+    _text("benefit_code"),
+    Column("delta", BigInteger, nullable=False),
+    _text("reason"),
+    _time("created_at", null=False, now=True),
+    ForeignKeyConstraint(["activity_code", "benefit_code"], ["benefit.activity_code", "benefit.code"]),
+    Index("ix_stock_movement_benefit", "activity_code", "benefit_code"),
+)
+
+benefit_code = _table(
+    "benefit_code",
+    _text("activity_code"),
+    _text("benefit_code"),
+    _text("code"),
+    Column("position", BigInteger, Identity(always=True), nullable=False),
+    Column("asset_id", Uuid),
+    PrimaryKeyConstraint("activity_code", "benefit_code", "code"),
+    ForeignKeyConstraint(["activity_code", "benefit_code"], ["benefit.activity_code", "benefit.code"]),
+    Index(
+        "ix_benefit_code_free", "activity_code", "benefit_code", "position", postgresql_where=text("asset_id IS NULL")
+    ),
+)
+
+limit_counter = _table(
+    "limit_counter",
+    _text("activity_code"),
+    _text("scope"),
+    _text("period"),
+    Column("used", BigInteger, nullable=False),
+    PrimaryKeyConstraint("activity_code", "scope", "period"),
+    ForeignKeyConstraint(["activity_code"], ["activity.code"]),
+    CheckConstraint("scope IN ('day', 'budget')", name="scope"),
+    CheckConstraint("used >= 0", name="used"),
+)
+
+# --- users and items ---------------------------------------------------------------------------------------------
+
+user_profile = _table(
+    "user_profile",
+    Column("user_id", Text, primary_key=True),
+    _json("attributes", null=False),
+    _time("updated_at", null=False, now=True),
+)
+
+item = _table(
+    "item",
+    Column("item_id", Text, primary_key=True),
+    _text("category", null=True),
+    _text("title"),
+    Column("price_minor", BigInteger),
+    _text("currency", null=True),
+    _json("attributes", null=False),
+    _time("updated_at", null=False, now=True),
+    CheckConstraint("price_minor >= 0", name="price"),
+)
+
+item_set = _table(
+    "item_set",
+    _text("item_set"),
+    _text("item_id"),
+    PrimaryKeyConstraint("item_set", "item_id"),
+    Index("ix_item_set_item_id", "item_id"),
+)
+
+user_item = _table(
+    "user_item",
+    _text("user_id"),
+    _text("item_id"),
+    _count("actions"),
+    Column("quantity", BigInteger, nullable=False, server_default="0"),
+    _flag("favourite"),
+    _text("last_action"),
+    _time("last_at", null=False),
+    PrimaryKeyConstraint("user_id", "item_id"),
+    Index("ix_user_item_user_id_last_at", "user_id", "last_at"),
+)
+
+user_action = _table(
+    "user_action",
+    _text("user_id"),
+    _time("at", null=False),
+    _text("event_source"),
+    _text("event_id"),
+    _text("action"),
+    _text("item_id", null=True),
+    Column("quantity", BigInteger, nullable=False, server_default="1"),
+    Column("amount_minor", BigInteger),
+    _json("attributes"),
+    PrimaryKeyConstraint("user_id", "at", "event_source", "event_id"),
+    Index("ix_user_action_user_id_action_at", "user_id", "action", "at"),
+    by="RANGE (at)",
+)
+
+# --- what happens ------------------------------------------------------------------------------------------------
+
+event = _table(
+    "event",
+    _text("source"),
+    _text("id"),
+    _text("type"),
+    _text("user_id"),
+    _text("channel", null=True),
+    _json("data", null=False),
+    _text("body_hash"),
+    _time("at", null=False),
+    _time("received_at", null=False, now=True),
+    _count("attempts", 1),
+    _time("next_attempt_at"),
+    _time("routed_at"),
+    _time("consumed_at"),
+    _time("abandoned_at"),
+    _text("parked_reason", null=True),
+    _text("outcome", null=True),
+    _json("answer"),
+    PrimaryKeyConstraint("source", "id"),
+    CheckConstraint("type IN ('action', 'behaviour', 'placement', 'asset')", name="type"),
+    Index("ix_event_next_attempt_at", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")),
+    Index("ix_event_user_id_at", "user_id", "at"),
+    by="HASH (source, id)",
+)
+
+instance = _table(
+    "instance",
+    _text("user_id"),
+    _text("activity_code"),
+    Column("epoch", BigInteger, nullable=False),
+    Column("prepared_epoch", BigInteger),
+    _text("prepared_source", null=True),
+    _text("prepared_event_id", null=True),
+    _time("prepared_at"),
+    PrimaryKeyConstraint("user_id", "activity_code"),
+    by="HASH (user_id)",
+)
+
+execution = _table(
+    "execution",
+    Column("id", Uuid, nullable=False),
+    _text("user_id"),
+    _text("activity_code"),
+    Column("activity_version", Integer, nullable=False),
+    _text("link"),
+    _text("channel_code"),
+    _text("event_source"),
+    _text("event_id"),
+    _flag("best_only"),
+    _flag("locked"),
+    _count("attempts", 1),
+    _time("next_attempt_at"),
+    _count("position"),
+    Column("epoch", BigInteger),
+    _text("outcome", null=True),
+    _text("reason", null=True),
+    _json("context"),
+    _json("trace"),
+    Column("segments", ARRAY(Integer), nullable=False, server_default="{}"),
+    Column("segment_attempts", ARRAY(Integer), nullable=False, server_default="{}"),
+    _flag("assets_unknown"),
+    _time("reconciled_at"),
+    _time("business_at", null=False),
+    _time("created_at", null=False, now=True),
+    _time("finished_at"),
+    PrimaryKeyConstraint("user_id", "id"),
+    UniqueConstraint("user_id", "event_source", "event_id", "activity_code", name="uq_execution_event_instance"),
+    CheckConstraint("link IN ('prepare', 'grant')", name="link"),
+    Index("ix_execution_id", "id"),
+    Index("ix_execution_next_attempt_at", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")),
+    Index(
+        "ix_execution_unreconciled",
+        "finished_at",
+        postgresql_where=text("assets_unknown AND reconciled_at IS NULL AND finished_at IS NOT NULL"),
+    ),
+    Index("ix_execution_instance", "user_id", "activity_code", "created_at"),
+    by="HASH (user_id)",
+)
+
+grant_record = _table(
+    "grant_record",
+    Column("id", Uuid, nullable=False),
+    _text("user_id"),
+    _text("activity_code"),
+    Column("activity_version", Integer, nullable=False),
+    Column("will_send_count", Integer, nullable=False),
+    _text("idempotency_id"),
+    Column("execution_id", Uuid, nullable=False),
+    _text("event_source"),
+    _text("event_id"),
+    _flag("best_only"),
+    _text("state"),
+    _flag("usable"),
+    _flag("released"),
+    _json("lines", null=False),
+    Column("value_minor", BigInteger, nullable=False),
+    Column("day", Date, nullable=False),
+    _text("reason", null=True),
+    _flag("assets_unknown"),
+    _time("business_at", null=False),
+    _time("created_at", null=False, now=True),
+    _time("settled_at"),
+    PrimaryKeyConstraint("user_id", "id"),
+    UniqueConstraint("user_id", "activity_code", "will_send_count", name="uq_grant_record_count"),
+    UniqueConstraint("user_id", "execution_id", name="uq_grant_record_execution"),
+    CheckConstraint("state IN ('granted', 'pending', 'unknown', 'parked', 'refused')", name="state"),
+    CheckConstraint("will_send_count > 0", name="will_send_count"),
+    Index("ix_grant_record_id", "id"),
+    Index("ix_grant_record_activity_code", "activity_code"),
+    Index(
+        "uq_grant_record_best_only",
+        "user_id",
+        "event_source",
+        "event_id",
+        unique=True,
+        postgresql_where=text("best_only AND state <> 'refused'"),
+    ),
+    Index(
+        "uq_grant_record_open",
+        "user_id",
+        "activity_code",
+        unique=True,
+        postgresql_where=text("state IN ('pending', 'unknown', 'parked')"),
+    ),
+    Index(
+        "uq_grant_record_usable",
+        "user_id",
+        "activity_code",
+        unique=True,
+        postgresql_where=text("usable AND NOT released"),
+    ),
+    by="HASH (user_id)",
+)
+
+asset = _table(
+    "asset",
+    Column("id", Uuid, nullable=False),
+    _text("user_id"),
+    _text("activity_code"),
+    Column("grant_id", Uuid, nullable=False),
+    Column("line", Integer, nullable=False),
+    _text("benefit_code", null=True),
+    _text("kind"),
+    _text("status"),
+    Column("value_minor", BigInteger, nullable=False),
+    _text("currency"),
+    _json("details", null=False),
+    _time("valid_from", null=False),
+    _time("valid_until", null=False),
+    _time("status_at", null=False),
+    PrimaryKeyConstraint("user_id", "id"),
+    UniqueConstraint("user_id", "grant_id", "line", name="uq_asset_grant_line"),
+    ForeignKeyConstraint(["user_id", "grant_id"], ["grant_record.user_id", "grant_record.id"]),
+    CheckConstraint("status IN ('available', 'claimed', 'redeemed', 'expired', 'revoked')", name="status"),
+    Index("ix_asset_id", "id"),
+    Index("ix_asset_instance", "user_id", "activity_code"),
+    by="HASH (user_id)",
+)
+
+# Written with what it tells of; read by whoever publishes to other systems (polling or logical decoding).
+outbox = _table(
+    "outbox",
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _text("topic"),
+    _text("key"),
+    _json("payload", null=False),
+    _time("created_at", null=False, now=True),
+)
