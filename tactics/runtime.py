@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -11,11 +12,14 @@ from redis.retry import Retry
 from sqlalchemy import Connection, Engine, text
 
 from tactics.config import Settings
+from tactics.domain.activity import TacticsActivity
 from tactics.gateways.local import LocalAssets, LocalItems, LocalUsers
 from tactics.gateways.ports import AssetGateway, ItemGateway, UserGateway
+from tactics.store import activities
 from tactics.store.db import make_engine
 
 REDIS_TIMEOUT_S = 2.0
+ACTIVITIES_KEPT = 20_000
 _NOW = text("SELECT now()")
 
 
@@ -30,13 +34,17 @@ class Gateways:
 
 @dataclass(frozen=True)
 class Runtime:
-    """What code that does I/O receives. Open it after a fork, never before."""
+    """What code that does I/O receives. Open it after a fork, never before.
+
+    `shared` keeps what modules have read and may use again, by name; each says itself when its part is out of date.
+    """
 
     settings: Settings
     engine: Engine
     redis: redis.Redis
     gateways: Gateways
-    caches: dict[str, object] = field(default_factory=dict)
+    shared: dict[str, object] = field(default_factory=dict)
+    _activities: OrderedDict[tuple[str, int], TacticsActivity] = field(default_factory=OrderedDict)
 
     @classmethod
     def open(cls, settings: Settings) -> Runtime:
@@ -57,6 +65,20 @@ class Runtime:
             return event_at
         found: datetime = conn.execute(_NOW).scalar_one()
         return found.astimezone(UTC)
+
+    def activity(self, code: str, version: int) -> TacticsActivity:
+        """Give a version of an activity; versions never change, so the last used ones are kept."""
+        key = (code, version)
+        try:
+            self._activities.move_to_end(key)
+            return self._activities[key]
+        except KeyError:
+            with self.engine.connect() as conn:
+                found = activities.load(conn, code, version)
+            self._activities[key] = found
+            if len(self._activities) > ACTIVITIES_KEPT:
+                self._activities.popitem(last=False)
+            return found
 
     def close(self) -> None:
         """Give connections back."""

@@ -59,6 +59,7 @@ CREATE TABLE event (
     abandoned_at TIMESTAMP WITH TIME ZONE,
     parked_reason TEXT,
     outcome TEXT,
+    candidates JSONB,
     answer JSONB,
     CONSTRAINT pk_event PRIMARY KEY (source, id),
     CONSTRAINT ck_event_type CHECK (type IN ('action', 'behaviour', 'placement', 'asset'))
@@ -82,7 +83,7 @@ CREATE TABLE execution (
     locked BOOLEAN DEFAULT false NOT NULL,
     attempts INTEGER DEFAULT '1' NOT NULL,
     next_attempt_at TIMESTAMP WITH TIME ZONE,
-    position INTEGER DEFAULT '0' NOT NULL,
+    step TEXT,
     epoch BIGINT,
     outcome TEXT,
     reason TEXT,

@@ -33,7 +33,7 @@ TARGETED_PER_OTHER = 5
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to replay: these campaigns (none = all there are), at most so many lines (none = all of the window)."""
+    """What to replay: these campaigns (none = all there are), at most so many lines (none = all there are)."""
 
     campaigns: frozenset[int] | None
     actions: int | None
@@ -161,11 +161,10 @@ def _number_lines(lines: pa.Table) -> pa.Table:
 
 
 def _whole_baskets(lines: pa.Table, actions: int) -> int:
-    """How many lines to keep so that no basket is torn: the last basket's end at or before `actions` lines."""
-    if lines.num_rows <= actions:
-        return int(lines.num_rows)
-    starts = pc.indices_nonzero(_starts(lines)).to_pylist()
-    return max(start for start in starts if start <= actions)
+    """How many lines to keep so that no basket is torn: at most `actions`, but never less than the first basket."""
+    starts: list[int] = pc.indices_nonzero(_starts(lines)).to_pylist()
+    ends = [*starts[1:], int(lines.num_rows)]
+    return max((end for end in ends if end <= actions), default=ends[0])
 
 
 def _starts(lines: pa.Table) -> pa.Array:

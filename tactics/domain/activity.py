@@ -143,6 +143,11 @@ class TacticsActivity(Document):
         """The rule as a tree, read once per loaded version."""
         return rules.parse(self.rule)
 
+    @cached_property
+    def rule_needs(self) -> rules.Needs:
+        """What evaluating the rule reads."""
+        return rules.needs(self.parsed_rule)
+
     def live_at(self, now: datetime) -> bool:
         """Tell whether the schedule includes `now`."""
         return self.schedule.starts_at <= now < self.schedule.ends_at

@@ -23,7 +23,6 @@ TRANSITIONS: Mapping[str, Mapping[str, AssetStatus]] = MappingProxyType(
         "revoked": {"available": "revoked", "claimed": "revoked"},
     }
 )
-SETTLED: Mapping[str, str] = MappingProxyType({"released": "available"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -47,8 +46,8 @@ class LocalAssets:
         """Keep the engine: autocommit, with its own pool and `statement_timeout`."""
         self._engine = engine
 
-    def of_instance(self, user_id: str, activity_code: str, now: datetime) -> Sequence[Asset]:
-        """Give the user's assets of this activity, newest first; those past their validity count as they will be.
+    def of_instance(self, user_id: str, activity_code: str) -> Sequence[Asset]:
+        """Give the user's assets of this activity, newest first.
 
         Raises:
             GatewayError: the database did not answer in time.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
@@ -47,7 +46,7 @@ class UserGateway(Protocol):
 class AssetGateway(Protocol):
     """What users hold. Has its own connection and time limit: it may fail while the rest works."""
 
-    def of_instance(self, user_id: str, activity_code: str, now: datetime) -> Sequence[Asset]:
+    def of_instance(self, user_id: str, activity_code: str) -> Sequence[Asset]:
         """Give the user's assets of this activity, newest first.
 
         Raises:

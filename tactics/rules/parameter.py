@@ -35,13 +35,15 @@ class Parameter:
     takes_unknown: bool = False
 
 
-def text(description: str, *, optional: bool = False) -> Parameter:
-    """Text that is not empty; ids are text."""
+def text(description: str, *, empty: bool = False, optional: bool = False) -> Parameter:
+    """Text, not empty unless that is allowed; ids are text."""
+    wanted = "text" if empty else "text that is not empty"
 
     def fits(value: object) -> str | None:
-        return None if isinstance(value, str) and value else "text that is not empty"
+        return None if isinstance(value, str) and (empty or value) else wanted
 
-    return Parameter(description, {"type": "string", "minLength": 1}, fits, frozenset({"text", "any"}), None, optional)
+    schema = {"type": "string", **({} if empty else {"minLength": 1})}
+    return Parameter(description, schema, fits, frozenset({"text", "any"}), None, optional)
 
 
 def choice(description: str, *options: str, optional: bool = False) -> Parameter:
@@ -151,4 +153,4 @@ def anything(description: str) -> Parameter:
 
 def describe(parameter: Parameter, value: object) -> str:
     """What is wrong with a value that does not fit, as a sentence."""
-    return f"{parameter.fits(value)} belongs here, not {show(value)}"
+    return f"{parameter.fits(value) or 'a constant, a resource or an alias'} belongs here, not {show(value)}"

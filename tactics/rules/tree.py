@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from tactics.rules.problem import RuleError, pointer
-from tactics.rules.value import Scalar, is_scalar
+from tactics.rules.value import Scalar, is_constant
 
 Kind = Literal["resource", "condition", "action"]
 Mode = Literal["highest", "first", "all"]
@@ -199,10 +199,8 @@ def tiers(*steps: So, mode: Mode = "highest") -> Tiers:
 def _argument(value: object, path: str) -> Argument:
     if isinstance(value, (Block, Alias)):
         return value
-    if isinstance(value, (list, tuple)) and all(map(is_scalar, value)):
-        return tuple(value)
-    if is_scalar(value):
-        return value  # type: ignore[return-value]  # is_scalar has just said so
+    if is_constant(value):
+        return tuple(value) if isinstance(value, (list, tuple)) else value  # type: ignore[return-value]  # just checked
     raise RuleError.of(path, "type", f"a constant, a resource block or an alias belongs here, not {_name(value)}")
 
 

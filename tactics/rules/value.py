@@ -54,6 +54,11 @@ def is_scalar(value: object) -> bool:
     return isinstance(value, (str, bool)) or is_number(value)
 
 
+def is_constant(value: object) -> bool:
+    """Whether a rule may carry the value: a scalar, or a list of them."""
+    return is_scalar(value) or (isinstance(value, (list, tuple)) and all(map(is_scalar, value)))
+
+
 def exact(value: Number) -> Fraction:
     """The number as it was written: 0.3 is three tenths, not the nearest binary fraction."""
     return Fraction(value) if isinstance(value, int) else Fraction(repr(value))
@@ -123,6 +128,6 @@ def plain(value: object) -> object:
     """The value as JSON can carry it, for answers; what JSON cannot carry is told in words."""
     if is_scalar(value) or value is None:
         return value
-    if isinstance(value, (list, tuple)) and all(map(is_scalar, value)):
-        return list(value)
+    if is_constant(value):
+        return list(value)  # type: ignore[call-overload]  # a constant that is no scalar is a list
     return value.isoformat() if isinstance(value, datetime) else show(value)

@@ -68,7 +68,7 @@ def of_user(conn: Connection, user_id: str, limit: int = 200) -> list[Asset]:
 def find(conn: Connection, asset_id: UUID) -> Asset | None:
     """Find an asset by its id alone."""
     row = conn.execute(select(*_COLUMNS).where(asset.c.id == asset_id)).one_or_none()
-    return row and _asset(row)
+    return _asset(row) if row is not None else None
 
 
 def add(conn: Connection, assets: Sequence[Asset]) -> None:

@@ -24,7 +24,7 @@ _SETS_OF = select(item_set.c.item_id, item_set.c.item_set).where(
 )
 
 
-def of_user(conn: Connection, user_id: str, limit: int) -> Sequence[Row[Any]]:
+def of_user(conn: Connection, user_id: str, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
     """Give the items that a user acted on, favourites first, then the latest; unknown items have no title."""
     return conn.execute(_OF_USER, {"user": user_id, "limit": limit}).all()
 
@@ -35,6 +35,14 @@ def sets_of(conn: Connection, item_ids: Sequence[str]) -> dict[str, list[str]]:
     for item_id, name in conn.execute(_SETS_OF, {"items": sorted(set(item_ids))}):
         found[item_id].append(name)
     return found
+
+
+def categories_of(conn: Connection, item_ids: Sequence[str]) -> dict[str, str]:
+    """Give the category of each item that has one."""
+    query = select(item.c.item_id, item.c.category).where(
+        item.c.item_id == any_(bindparam("items", list(item_ids), type_=ARRAY(Text))), item.c.category.is_not(None)
+    )
+    return {row.item_id: row.category for row in conn.execute(query)}
 
 
 def record_actions(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:

@@ -20,4 +20,4 @@ def attributes(conn: Connection, user_id: str) -> dict[str, Any] | None:
 def attributes_of(conn: Connection, user_ids: list[str]) -> dict[str, dict[str, Any]]:
     """Give the attributes of several users; an unknown one is left out."""
     query = select(user_profile.c.user_id, user_profile.c.attributes).where(user_profile.c.user_id.in_(user_ids))
-    return {user_id: found for user_id, found in conn.execute(query)}
+    return {row.user_id: row.attributes for row in conn.execute(query)}

@@ -1,0 +1,261 @@
+"""User actions → behaviour rules → behaviour events: one place where actions are checked (C-05).
+
+A rule is satisfied by an action when it holds with the action and did not without it. What it reads comes from the
+stored actions by SQL, so an answer is exact and can be worked out again. Actions count by their own time: one that
+comes late is judged among those before it, and those after it are judged again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from tactics import rules
+from tactics.domain.event import Event
+from tactics.gateways.ports import ItemGateway
+from tactics.runtime import Runtime
+from tactics.store import actions, activities, behaviour_rules, events, items, users
+
+SOURCE = "tactics.behaviour"
+LIKES = frozenset({"favourite", "like"})
+
+Key = tuple[datetime, str, str]
+"""What orders a user's actions: time, then source and id of the event."""
+
+
+@dataclass(frozen=True)
+class ActiveRule:
+    """A behaviour rule, ready to be evaluated."""
+
+    rule_key: str
+    rule: rules.Rule
+    needs: rules.Needs
+    cooldown_s: int
+
+    def may_turn(self, fact: dict[str, Any], *, by_event: bool = True) -> bool:
+        """Tell whether an action can make the rule true: it is one that the rule reads."""
+        return (by_event and self.needs.event) or any(_reads(need, fact) for need in self.needs.behaviours)
+
+
+@dataclass(frozen=True)
+class RuleIndex:
+    """All enabled behaviour rules, as of a revision."""
+
+    revision: int
+    rules: Sequence[ActiveRule]
+
+    def pairs(self) -> list[tuple[str | None, str | None]]:
+        """Give the (action, item set) pairs that the rules read; None is any."""
+        return [(need.action, need.item_set) for one in self.rules for need in one.needs.behaviours]
+
+
+@dataclass
+class _History:
+    """One user's actions in order, as facts."""
+
+    keys: list[Key] = field(default_factory=list)
+    facts: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _reads(need: rules.BehaviourNeed, fact: dict[str, Any]) -> bool:
+    return (
+        (need.action is None or need.action == fact["action"])
+        and (need.item_id is None or need.item_id == fact.get("item_id"))
+        and (need.category is None or need.category == fact.get("category"))
+        and (need.item_set is None or need.item_set in fact.get("item_sets", ()))
+    )
+
+
+def rule_index(runtime: Runtime, conn: Connection) -> RuleIndex:
+    """Give the enabled rules; read again only when their revision has changed."""
+    revision = activities.revisions(conn).get("behaviour_rules", 0)
+    known = runtime.shared.get("behaviour_rules")
+    if isinstance(known, RuleIndex) and known.revision == revision:
+        return known
+    found = []
+    for stored in behaviour_rules.enabled(conn):
+        rule = rules.parse(stored.rule)
+        found.append(ActiveRule(stored.rule_key, rule, rules.needs(rule), stored.cooldown_s))
+    runtime.shared["behaviour_rules"] = index = RuleIndex(revision, found)
+    return index
+
+
+def behaviour_facts(
+    conn: Connection, gateway: ItemGateway, user_id: str, needed: Sequence[rules.BehaviourNeed], now: datetime
+) -> list[dict[str, Any]]:
+    """Load a user's actions that a rule needs, up to `now`, as the facts that rules read."""
+    pairs = [(need.action, need.item_set) for need in needed]
+    rows = actions.read(conn, [user_id], pairs, after=_earliest(needed, now), until=now)
+    return _facts_of(conn, gateway, rows).get(user_id, _History()).facts
+
+
+def _earliest(needed: Iterable[rules.BehaviourNeed], at: datetime) -> datetime | None:
+    """Give the time after which actions matter at `at`; None where a rule looks back without end."""
+    windows = [need.window_s for need in needed]
+    if any(window is None for window in windows):
+        return None
+    return at - timedelta(seconds=max((window or 0 for window in windows), default=0))
+
+
+def _facts_of(conn: Connection, gateway: ItemGateway, rows: Sequence[Any]) -> dict[str, _History]:
+    item_ids = sorted({row.item_id for row in rows if row.item_id is not None})
+    sets = gateway.sets_of(conn, item_ids) if item_ids else {}
+    categories = items.categories_of(conn, item_ids) if item_ids else {}
+    found: dict[str, _History] = defaultdict(_History)
+    for row in rows:
+        fact: dict[str, Any] = {"action": row.action, "at": row.at, "quantity": row.quantity}
+        if row.item_id is not None:
+            fact["item_id"] = row.item_id
+            fact["item_sets"] = sets.get(row.item_id, [])
+            if row.item_id in categories:
+                fact["category"] = categories[row.item_id]
+        if row.amount_minor is not None:
+            fact["amount_minor"] = row.amount_minor
+        history = found[row.user_id]
+        history.keys.append((row.at, row.event_source, row.event_id))
+        history.facts.append(fact)
+    return found
+
+
+def record_actions(runtime: Runtime, conn: Connection, batch: Sequence[Event]) -> list[Event]:
+    """Store a batch of actions and work out the behaviour events that they satisfy.
+
+    Args:
+        runtime: rules and gateways.
+        conn: an open transaction; the users' advisory locks are held until it ends.
+        batch: action events that are not stored yet.
+
+    Returns:
+        The behaviour events, in the order of the actions that triggered them; the caller inserts them.
+    """
+    actions.lock_users(conn, {one.user_id for one in batch})
+    actions.add(conn, [_action_row(one) for one in batch])
+    items.record_actions(conn, _item_rows(batch))
+    index = rule_index(runtime, conn)
+    if not index.rules:
+        return []
+    return list(_satisfied(runtime, conn, index, batch))
+
+
+def _action_row(one: Event) -> dict[str, Any]:
+    data = one.data
+    return {
+        "user_id": one.user_id,
+        "at": one.at,
+        "event_source": one.source,
+        "event_id": one.id,
+        "action": data["action"],
+        "item_id": data.get("item_id"),
+        "quantity": data.get("quantity", 1),
+        "amount_minor": data.get("amount_minor"),
+        "attributes": data.get("attributes") or None,
+    }
+
+
+def _item_rows(batch: Sequence[Event]) -> list[dict[str, Any]]:
+    """Add up what the batch says of each user and item; an upsert may meet a row only once."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in sorted(batch, key=lambda event: event.at):
+        item_id = one.data.get("item_id")
+        if item_id is None:
+            continue
+        start = {"user_id": one.user_id, "item_id": item_id, "actions": 0, "quantity": 0, "favourite": False}
+        row = rows.setdefault((one.user_id, item_id), start)
+        row["actions"] += 1
+        row["quantity"] += one.data.get("quantity", 1)
+        row["favourite"] = row["favourite"] or one.data["action"] in LIKES
+        row["last_action"], row["last_at"] = one.data["action"], one.at
+    return [rows[key] for key in sorted(rows)]
+
+
+def _satisfied(runtime: Runtime, conn: Connection, index: RuleIndex, batch: Sequence[Event]) -> Iterator[Event]:
+    first = min(one.at for one in batch)
+    needed = [need for one in index.rules for need in one.needs.behaviours]
+    user_ids = {one.user_id for one in batch}
+    histories = _facts_of(
+        conn,
+        runtime.gateways.items,
+        actions.read(conn, user_ids, index.pairs(), after=_earliest(needed, first)),
+    )
+    profiles = users.attributes_of(conn, sorted(user_ids))
+    new = {one.key: one for one in batch}
+    emitted: dict[tuple[str, str], list[datetime]] = defaultdict(list)
+    for user_id in sorted(user_ids):
+        history = histories.get(user_id, _History())
+        for key, fact in _to_judge(history, [one for one in batch if one.user_id == user_id]):
+            trigger = new.get((key[1], key[2]))
+            for one in index.rules:
+                if not one.may_turn(fact, by_event=trigger is not None):
+                    continue
+                if not _turns(one, profiles.get(user_id), history, key, fact, trigger):
+                    continue
+                times = emitted[user_id, one.rule_key]
+                if _cools_down(conn, one, user_id, key[0], times):
+                    continue
+                times.append(key[0])
+                yield _behaviour_event(one, user_id, key, fact, trigger)
+
+
+def _to_judge(history: _History, batch: Sequence[Event]) -> list[tuple[Key, dict[str, Any]]]:
+    """Give the user's new actions, and the stored ones that come after the earliest of them, in order.
+
+    A new action that no rule reads is not in the history; it may still satisfy a rule over its attributes.
+    """
+    earliest = min((one.at, one.source, one.id) for one in batch)
+    start = bisect_left(history.keys, earliest)
+    found = dict(zip(history.keys[start:], history.facts[start:], strict=True))
+    for one in batch:
+        fact = {"action": one.data["action"], "at": one.at, "quantity": one.data.get("quantity", 1)}
+        found.setdefault((one.at, one.source, one.id), fact)
+    return sorted(found.items(), key=lambda pair: pair[0])
+
+
+def _turns(
+    one: ActiveRule,
+    user: dict[str, Any] | None,
+    history: _History,
+    key: Key,
+    fact: dict[str, Any],
+    trigger: Event | None,
+) -> bool:
+    """Tell whether the rule holds with the action and did not without it."""
+    earlier = history.facts[: bisect_left(history.keys, key)]
+    facts: dict[str, Any] = {"now": key[0], "behaviours": [*earlier, fact]}
+    if user is not None:
+        facts["user"] = user
+    attributes = trigger.attributes if trigger is not None else {}
+    if not rules.calculate(one.rule, {**facts, "event": attributes}).matched:
+        return False
+    return not rules.calculate(one.rule, {**facts, "behaviours": earlier}).matched
+
+
+def _cools_down(conn: Connection, one: ActiveRule, user_id: str, at: datetime, emitted: Sequence[datetime]) -> bool:
+    """Tell whether the rule has spoken for this user within its cooldown, before or after."""
+    if not one.cooldown_s:
+        return False
+    span = timedelta(seconds=one.cooldown_s)
+    if any(abs(other - at) < span for other in emitted):
+        return True
+    return bool(events.behaviour_times(conn, user_id, one.rule_key, at - span, at + span))
+
+
+def _behaviour_event(one: ActiveRule, user_id: str, key: Key, fact: dict[str, Any], trigger: Event | None) -> Event:
+    at, source, action_id = key
+    attributes = {**(trigger.attributes if trigger else {}), "action": fact["action"]}
+    if "item_id" in fact:
+        attributes["item_id"] = fact["item_id"]
+    return Event(
+        source=f"{SOURCE}:{source}",
+        id=f"{one.rule_key}:{user_id}:{action_id}",
+        type="behaviour",
+        user_id=user_id,
+        channel=one.rule_key,
+        data={"user_id": user_id, "rule_key": one.rule_key, "attributes": attributes},
+        at=at,
+    )

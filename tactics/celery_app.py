@@ -1,0 +1,114 @@
+"""The Celery app factory: queues, limits, and how long anything may wait. No app exists at import time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+from celery.worker.request import Request
+from kombu import Queue
+
+from tactics.config import Settings
+from tactics.runtime import Runtime
+
+QUEUES = ("prepare", "grant", "ops")
+PUBLISH_TRIES = 60
+
+
+MASKED = "(…)"
+
+
+class MaskedRequest(Request):  # type: ignore[misc]  # Celery ships no types
+    """A delivery whose arguments show neither in events nor in logs: they are a user's data."""
+
+    def __init__(self, message: Any, **kwargs: Any) -> None:
+        """Cover what the producer's headers say of the arguments."""
+        super().__init__(message, **kwargs)
+        self._argsrepr, self._kwargsrepr = MASKED, MASKED
+        self._request_dict.update(argsrepr=MASKED, kwargsrepr=MASKED)
+
+
+class TacticsApp(Celery):  # type: ignore[misc]  # Celery ships no types
+    """A Celery app that knows its settings and opens its runtime once per process, after the fork."""
+
+    def __init__(self, settings: Settings, open_runtime: Callable[[Settings], Runtime]) -> None:
+        """Keep what is needed to open the runtime later."""
+        super().__init__("tactics", set_as_current=False)
+        self.settings = settings
+        self.templates: dict[str, Any] = {}
+        self._open_runtime = open_runtime
+        self._runtime: tuple[int, Runtime] | None = None
+
+    @property
+    def runtime(self) -> Runtime:
+        """This process's database, Redis and gateways."""
+        pid = os.getpid()
+        if self._runtime is None or self._runtime[0] != pid:
+            self._runtime = (pid, self._open_runtime(self.settings))
+        return self._runtime[1]
+
+
+def create_app(settings: Settings, open_runtime: Callable[[Settings], Runtime] = Runtime.open) -> TacticsApp:
+    """Make the app. Tasks are registered by `tactics.flows.register`.
+
+    Args:
+        settings: broker, limits and sizes.
+        open_runtime: builds the runtime; tests put their own gateways in here.
+    """
+    app = TacticsApp(settings, open_runtime)
+    limit = settings.task_time_limit_s
+    app.conf.update(
+        broker_url=settings.redis_url,
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=4,
+        broker_transport_options={
+            # Longer than any message may run, or Redis hands it out twice.
+            "visibility_timeout": 10 * limit,
+            "socket_timeout": 10,
+            "socket_connect_timeout": 4,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "retry_on_timeout": True,
+        },
+        task_serializer="json",
+        result_serializer="json",
+        event_serializer="json",
+        accept_content=["json"],
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_time_limit=limit,
+        task_soft_time_limit=limit - max(1, limit // 10),
+        task_queues=[Queue(name) for name in QUEUES],
+        task_default_queue="prepare",
+        task_create_missing_queues=True,
+        task_publish_retry=True,
+        task_publish_retry_policy={
+            "max_retries": PUBLISH_TRIES,
+            "interval_start": 0,
+            "interval_step": 0.1,
+            "interval_max": limit / (2 * PUBLISH_TRIES),
+        },
+        worker_prefetch_multiplier=1,
+        worker_concurrency=settings.worker_processes,
+        worker_send_task_events=True,
+        task_send_sent_event=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        worker_enable_remote_control=True,
+        timezone="UTC",
+        enable_utc=True,
+        beat_schedule={
+            "sweep": {
+                "task": "tactics.sweep",
+                "schedule": settings.sweep_every_s,
+                "options": {"queue": "ops", "expires": max(10 * settings.sweep_every_s, 5)},
+            }
+        },
+        beat_schedule_filename=str(settings.home / "beat-schedule"),
+    )
+    return app

@@ -1,0 +1,220 @@
+"""Celery chains that cost one message: the next step runs where the previous one ran, after it, never inside it.
+
+Celery continues a chain in the tracer of the step that ended, by calling the next task's `apply_async`. That one place
+is changed: a step that needs no isolation is kept, and run through its own tracer once the current one returned. So
+ids, signals and states stay Celery's. A step that needs isolation (its own queue, limits, or any option that is not
+known here) is published as ever: the chain hops. Tried on Celery 5.7; see docs/adr/0002-chains-in-place.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import Task, chain, states
+from celery._state import get_current_worker_task
+from celery.app.trace import build_tracer
+from celery.utils import uuid
+from kombu.exceptions import OperationalError
+
+from tactics.celery_app import TacticsApp
+from tactics.segment import Segment, Step
+
+log = structlog.get_logger()
+
+TASK_PREFIX = "tactics."
+MOST_STEPS = 32
+# Options that change nothing about where and when a step runs.
+_HARMLESS = frozenset({"priority", "reply_to", "ignore_result", "task_id", "immutable"})
+
+
+@dataclass
+class _Waiting:
+    """A step that was kept to be run here."""
+
+    task: TacticsTask
+    task_id: str
+    args: Sequence[Any]
+    request: dict[str, Any]
+
+
+@dataclass
+class Runner:
+    """What one delivery runs in place: steps one after another, then their events for Flower in one message."""
+
+    app: TacticsApp
+    hostname: str | None = None
+    waiting: deque[_Waiting] = field(default_factory=deque)
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def keep(
+        self, task: TacticsTask, args: Sequence[Any], *, rest: list[Any], parent: Any = None, segment: Any = None
+    ) -> None:
+        """Keep a step to be run once the current one returned; `rest` is the chain after it, last step first."""
+        task_id = uuid()
+        root = (parent.root_id or parent.id) if parent else task_id
+        request = {
+            "id": task_id,
+            "root_id": root,
+            "parent_id": parent.id if parent else None,
+            "chain": rest,
+            "retries": 0,
+            "is_eager": False,
+            "headers": {},
+            "correlation_id": task_id,
+            "hostname": self.hostname,
+            "delivery_info": {},
+            "runner": self,
+            "segment": segment,
+        }
+        self.waiting.append(_Waiting(task, task_id, args, request))
+
+    def run_waiting(self) -> None:
+        """Run what was kept, and what that keeps, until nothing is left."""
+        while self.waiting:
+            one = self.waiting.popleft()
+            if self.hostname:
+                self._note(one, "task-received")
+                self._note(one, "task-started")
+            started = time.perf_counter()
+            _, info, _, _ = one.task.tracer(one.task_id, one.args, {}, one.request)
+            if self.hostname:
+                runtime = time.perf_counter() - started
+                if info is None:
+                    self._note(one, "task-succeeded", result="None", runtime=runtime)
+                else:
+                    self._note(one, "task-failed", exception=repr(info.retval), traceback="", runtime=runtime)
+
+    def _note(self, one: _Waiting, kind: str, **fields: Any) -> None:
+        named = {"name": one.task.name, "args": repr(tuple(one.args)), "kwargs": "{}", "retries": 0}
+        lineage = {"root_id": one.request["root_id"], "parent_id": one.request["parent_id"], "eta": None}
+        described = {**named, **lineage} if kind == "task-received" else {}
+        self.events.append((kind, {"uuid": one.task_id, "timestamp": time.time(), **described, **fields}))
+
+    def send_events(self) -> None:
+        """Tell Flower about the steps that ran here, in one message. Nothing depends on its arrival."""
+        if not self.events or not self.app.conf.worker_send_task_events:
+            return
+        try:
+            with self.app.events.default_dispatcher(hostname=self.hostname) as dispatcher:
+                dispatcher.buffer_group, dispatcher.buffer_limit = {"task"}, len(self.events) + 1
+                for kind, fields in self.events:
+                    dispatcher.send(kind, **fields)
+                dispatcher.flush()
+        except (OperationalError, OSError) as error:
+            log.warning("task_events_not_sent", count=len(self.events), error=str(error))
+        self.events.clear()
+
+
+class TacticsTask(Task):  # type: ignore[misc]  # Celery ships no types
+    """The base of all tasks: a delivery runs its task, and then everything that this kept to be run here."""
+
+    abstract = True
+    ignore_result = True
+    typing = True
+    tracer: Any = None
+
+    @property
+    def __trace__(self) -> Any:
+        """What Celery calls to run a delivered task."""
+        return self.tracer and self._deliver
+
+    @__trace__.setter
+    def __trace__(self, tracer: Any) -> None:
+        self.tracer = tracer
+
+    def _deliver(self, task_id: str, args: Sequence[Any], kwargs: dict[str, Any], request: dict[str, Any]) -> Any:
+        runner = Runner(self.app, request.get("hostname"))
+        outcome = self.tracer(task_id, args, kwargs, {**request, "runner": runner})
+        runner.run_waiting()
+        runner.send_events()
+        return outcome
+
+
+class StepTask(TacticsTask):
+    """A processor as a Celery task; `isolated` when it was declared with its own queue or limits."""
+
+    abstract = True
+    isolated = False
+
+    def apply_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        task_id: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Keep the step where it continues a chain that runs here; otherwise hop: commit, then publish."""
+        parent = get_current_worker_task()
+        request = parent.request if parent is not None else None
+        segment: Segment | None = request.get("segment") if request is not None else None
+        continues = segment is not None and options.get("parent_id") == request.id  # type: ignore[union-attr]
+        if not continues or segment is None or request is None:
+            return super().apply_async(args, kwargs, task_id=task_id, **options)
+        if self._stays(options):
+            request.runner.keep(self, args or (), rest=options.get("chain") or [], parent=request, segment=segment)
+            return None
+        segment.suspend(self.name.removeprefix(TASK_PREFIX))
+        return super().apply_async(args, kwargs, task_id=task_id, **options)
+
+    def _stays(self, options: dict[str, Any]) -> bool:
+        structural = {"chain", "parent_id", "root_id"}
+        return (
+            self.app.settings.in_place
+            and not self.isolated
+            and not any(value for name, value in options.items() if name not in _HARMLESS | structural)
+        )
+
+
+def prepare_app(app: TacticsApp) -> None:
+    """Make an app ready to start chains in this process, without being a worker."""
+    app.finalize()
+    app.set_default()
+    for name, task in app.tasks.items():
+        task.__trace__ = build_tracer(name, task, app=app)
+
+
+def _signatures(app: TacticsApp, steps: Sequence[Step], ids: tuple[str, int]) -> list[Any]:
+    if len(steps) > MOST_STEPS:
+        raise ValueError(f"a chain has at most {MOST_STEPS} steps, this one has {len(steps)}")
+    return [app.tasks[TASK_PREFIX + step.name].si(*ids) for step in steps]
+
+
+def publish_chain(app: TacticsApp, steps: Sequence[Step], execution_id: UUID, attempt: int) -> None:
+    """Publish the first of `steps`, with the rest as its chain. The message carries ids only."""
+    chain(*_signatures(app, steps, (str(execution_id), attempt))).apply_async()
+
+
+def start_chain(app: TacticsApp, steps: Sequence[Step], execution_id: UUID, attempt: int) -> None:
+    """Start a chain: in the running delivery, after the current task, where that is possible; else by a message."""
+    current = get_current_worker_task()
+    runner = current.request.get("runner") if current is not None else None
+    if runner is None or steps[0].isolated or not app.settings.in_place:
+        publish_chain(app, steps, execution_id, attempt)
+        return
+    first, *rest = _signatures(app, steps, (str(execution_id), attempt))
+    runner.keep(app.tasks[first.task], first.args, rest=list(reversed(rest)))
+
+
+def run_here(app: TacticsApp, segment: Segment) -> None:
+    """Run the chain of an open segment in this process, up to its end or its first hop. Needs `prepare_app`."""
+    row, steps = segment.run.execution, segment.steps
+    first, *rest = _signatures(app, steps, (str(row.id), segment.run.attempt))
+    task = app.tasks[first.task]
+    if task.isolated or not app.settings.in_place:
+        segment.suspend(steps[0].name)
+        publish_chain(app, steps, row.id, segment.run.attempt)
+        return
+    runner = Runner(app)
+    runner.keep(task, first.args, rest=list(reversed(rest)), segment=segment)
+    runner.run_waiting()
+
+
+def failed(info: Any) -> bool:
+    """Tell whether a tracer's info says that the task failed."""
+    return info is not None and info.state == states.FAILURE

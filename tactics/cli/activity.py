@@ -1,0 +1,143 @@
+"""`tactics activity …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tactics.cli.output import Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from tactics.flows.setup import Imported
+
+Code = Annotated[str, typer.Argument(metavar="CODE", help="The activity's code.")]
+
+app = typer.Typer(no_args_is_help=True, help="Activities: what is offered, to whom, when and how much of it.")
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="YAML or JSON files of activities.")],
+    publish: Annotated[bool, typer.Option("--publish", help="Make the activities live at once.")] = False,
+    json: Json = False,
+) -> None:
+    """Import activities, all of them or none; what says nothing new changes nothing. New ones are drafts.
+
+    A file may hold several YAML documents or a list. A document with only `behaviour_rules:` defines just these.
+    """
+    from tactics.cli import attach
+    from tactics.cli.files import documents
+    from tactics.flows import setup
+
+    found, names = documents(files)
+    results = setup.import_activities(
+        attach.runtime(),
+        found,
+        publish=publish,
+        where=lambda index, path: names[index] + (path and f", {path}"),
+    )
+    if json:
+        print_json([result.to_json() for result in results])
+        return
+    for result in results:
+        _say(result)
+
+
+def _say(result: Imported) -> None:
+    status = f", {result.status}" if result.status else ""
+    typer.echo(f"{result.kind.replace('_', ' ')} {result.name}: {result.change}, version {result.version}{status}")
+    for note in result.notes:
+        typer.echo(f"  note: {note}")
+    if result.status == "draft":
+        typer.echo(f"  it does not run yet: `tactics activity publish {result.name}`")
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """List the activities, each with version, status, schedule (UTC) and channels."""
+    from tactics.cli import attach
+    from tactics.store import activities
+
+    with attach.runtime().engine.connect() as conn:
+        found = activities.listing(conn)
+    if json:
+        print_json([dict(row._mapping) for row in found])  # noqa: SLF001  # SQLAlchemy's documented name
+        return
+    if not found:
+        typer.echo("there are no activities yet: `tactics activity import FILE`")
+        return
+    print_table(
+        ("code", "version", "status", "template", "priority", "from", "to", "prepare", "grant"),
+        (
+            (
+                row.code,
+                row.version,
+                row.status,
+                row.template_type,
+                row.priority,
+                f"{row.starts_at:%Y-%m-%d %H:%M}",
+                f"{row.ends_at:%Y-%m-%d %H:%M}",
+                " ".join(row.prepare),
+                " ".join(row.grant),
+            )
+            for row in found
+        ),
+    )
+
+
+@app.command()
+def show(
+    code: Code,
+    version: Annotated[int | None, typer.Option("--version", min=1, help="An earlier version.")] = None,
+    json: Json = False,
+) -> None:
+    """Show an activity: status, stock, and its document as it could be imported again."""
+    import yaml
+
+    from tactics.cli import attach
+    from tactics.store import activities, stock
+
+    with attach.runtime().engine.connect() as conn:
+        row = activities.current(conn, code)
+        definition = activities.definition(conn, code, version or row.version)
+        benefits = [dict(one._mapping) for one in stock.of_activity(conn, code)]  # noqa: SLF001  # as above
+    document = {"code": code, **definition}
+    state = {"status": row.status, "version": version or row.version, "current_version": row.version}
+    if json:
+        print_json({**state, "stock": benefits, "activity": document})
+        return
+    typer.echo(f"# {code}, version {state['version']} of {row.version}, {row.status}")
+    for one in benefits:
+        total = "unlimited" if one["stock_initial"] is None else f"{one['stock_initial'] + one['moved']}"
+        left = "" if one["remaining"] is None else f", {one['remaining']} left"
+        typer.echo(f"# stock of {one['code']}: {total}{left}")
+    typer.echo(yaml.safe_dump(document, allow_unicode=True, sort_keys=False).rstrip())
+
+
+@app.command()
+def publish(code: Code, json: Json = False) -> None:
+    """Make an activity live: from then on it runs within its schedule."""
+    from tactics.cli import attach
+    from tactics.flows import setup
+
+    changed = setup.publish(attach.runtime(), code)
+    _say_status(code, "live", changed=changed, json=json)
+
+
+@app.command()
+def pause(code: Code, json: Json = False) -> None:
+    """Pause a live activity: nothing new starts until it is published again."""
+    from tactics.cli import attach
+    from tactics.flows import setup
+
+    changed = setup.pause(attach.runtime(), code)
+    _say_status(code, "paused", changed=changed, json=json)
+
+
+def _say_status(code: str, status: str, *, changed: bool, json: bool) -> None:
+    if json:
+        print_json({"activity": code, "status": status, "changed": changed})
+    else:
+        typer.echo(f"activity {code} is {'now' if changed else 'already'} {status}")

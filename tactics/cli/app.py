@@ -1,0 +1,44 @@
+"""The command line, put together. Command modules import what is heavy inside their functions: `--help` stays fast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from tactics.cli import activity, attach, catalogue, db
+from tactics.cli.output import show_error, wants_json
+from tactics.cli.trouble import exit_code, explain
+
+
+class _Root(TyperGroup):
+    """Shows what goes wrong as a text (or JSON) and an exit code, never as a traceback; a bug keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            with attach.command():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
+            raise typer.Exit(130) from None
+        except Exception as error:
+            known = explain(error)
+            if known is None:
+                raise
+            show_error(known, as_json=wants_json(ctx))
+            raise typer.Exit(exit_code(known)) from None
+
+
+app = typer.Typer(
+    cls=_Root,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Event-driven marketing: user actions in, the right benefit out, granted exactly once.",
+)
+app.add_typer(activity.app, name="activity")
+app.add_typer(catalogue.users, name="users")
+app.add_typer(catalogue.items, name="items")
+app.add_typer(catalogue.item_sets, name="item-sets")
+app.add_typer(db.app, name="db")

@@ -1,0 +1,57 @@
+"""What went wrong, in terms of what the person at the keyboard can do."""
+
+from __future__ import annotations
+
+import sys
+
+from tactics.errors import BadInput, DatabaseDown, NotConfigured, NotFound, RedisDown, TacticsError
+
+USAGE = 2
+FAILURE = 1
+_SCHEMA = frozenset({"UndefinedTable", "UndefinedColumn", "UndefinedFunction"})
+
+
+class NoSchema(TacticsError):
+    """The database lacks the tables that this version of Tactics works with: run `tactics db upgrade`."""
+
+    code = "no_schema"
+
+
+def exit_code(error: TacticsError) -> int:
+    """Give 2 for what the caller can put right by asking differently, 1 for everything else."""
+    return USAGE if isinstance(error, BadInput | NotFound | NotConfigured) else FAILURE
+
+
+def explain(error: BaseException) -> TacticsError | None:
+    """Turn an error that people can do something about into one of ours; None for a bug."""
+    if isinstance(error, TacticsError):
+        return error
+    # What was never imported cannot have been raised; importing it here would make every failure slow.
+    if "sqlalchemy" in sys.modules and (found := _of_database(error)):
+        return found
+    if "tactics.embedded" in sys.modules:
+        from tactics.embedded import EmbeddedError
+
+        if isinstance(error, EmbeddedError):
+            return TacticsError(str(error))
+    if "redis" in sys.modules:
+        import redis
+
+        if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+            return RedisDown(f"cannot reach Redis: {error}")
+        if isinstance(error, redis.RedisError):
+            return RedisDown(f"Redis refused: {error}")
+    return None
+
+
+def _of_database(error: BaseException) -> TacticsError | None:
+    from sqlalchemy import exc
+
+    if isinstance(error, exc.DBAPIError):
+        if type(error.orig).__name__ in _SCHEMA:
+            return NoSchema()
+        if isinstance(error, exc.OperationalError):
+            return DatabaseDown(f"the database failed: {str(error.orig).strip().splitlines()[0]}")
+    if isinstance(error, exc.TimeoutError):
+        return DatabaseDown("no connection to the database came free in time")
+    return None

@@ -1,0 +1,189 @@
+"""The journey of an event from a producer: accepted once its row is committed, then routed, then prepared.
+
+Read top-down: accept → publish → route → (behaviour rules) → executions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import structlog
+from kombu.exceptions import OperationalError
+from sqlalchemy import Connection
+
+from tactics.behaviour import record_actions
+from tactics.celery_app import TacticsApp
+from tactics.chain import TacticsTask
+from tactics.domain.event import Event, parse_event
+from tactics.errors import BadInput, EventTooOld, TacticsError, UnknownChannel
+from tactics.flows.behaviour import FIRST_ATTEMPT, route_behaviours, start_executions
+from tactics.granting import change_asset
+from tactics.segment import backoff_s
+from tactics.store import activities, events
+from tactics.store.events import Ref
+
+log = structlog.get_logger()
+
+Status = Literal["accepted", "duplicate", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one event that was handed in. `reason` says why it was rejected."""
+
+    source: str
+    id: str
+    status: Status
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, str]:
+        """Give the receipt as callers see it."""
+        return {
+            "source": self.source,
+            "id": self.id,
+            "status": self.status,
+            **({"reason": self.reason} if self.reason else {}),
+        }
+
+
+def submit_events(app: TacticsApp, messages: Sequence[Mapping[str, Any]]) -> list[Receipt]:
+    """Accept events and wake the workers up.
+
+    Args:
+        app: database and broker.
+        messages: CloudEvents in the JSON format.
+
+    Returns:
+        A receipt for each, in order. What is `accepted` is committed and will be worked on, whatever happens to the
+        broker; what is `rejected` is not stored.
+    """
+    receipts, refs = accept_events(app, messages)
+    publish_routing(app, refs)
+    return receipts
+
+
+def accept_events(app: TacticsApp, messages: Sequence[Mapping[str, Any]]) -> tuple[list[Receipt], list[Ref]]:
+    """Store events in one transaction. Nothing is published.
+
+    Returns:
+        A receipt for each message, and the references of the new events.
+    """
+    runtime = app.runtime
+    receipts: dict[int, Receipt] = {}
+    good: dict[int, Event] = {}
+    with runtime.engine.begin() as conn:
+        now = runtime.now(conn)
+        for position, message in enumerate(messages):
+            try:
+                event = parse_event(message, now=now)
+                _check(app, conn, event, now)
+            except (BadInput, UnknownChannel) as error:
+                receipts[position] = _rejected(message, error)
+            else:
+                good[position] = event
+        statuses = events.accept(conn, list(good.values()), app.settings.claim_s)
+    refs: list[Ref] = []
+    for (position, event), status in zip(good.items(), statuses, strict=True):
+        if status == "conflict":
+            reason = "another event with this source and id was accepted before"
+            receipts[position] = Receipt(event.source, event.id, "rejected", reason)
+            continue
+        receipts[position] = Receipt(event.source, event.id, "accepted" if status == "accepted" else "duplicate")
+        if status == "accepted":
+            refs.append((event.source, event.id, FIRST_ATTEMPT))
+    return [receipts[position] for position in range(len(messages))], refs
+
+
+def _check(app: TacticsApp, conn: Connection, event: Event, now: datetime) -> None:
+    if event.type == "behaviour" and not activities.channel_known(conn, "prepare", event.channel or ""):
+        raise UnknownChannel(f"no activity prepares on rule key {event.channel!r}")
+    limit_s = app.settings.max_event_age_s
+    if not app.settings.replay and event.at < now - timedelta(seconds=limit_s):
+        raise EventTooOld(f"it happened at {event.at.isoformat()}, more than {limit_s} seconds ago")
+
+
+def _rejected(message: object, error: TacticsError) -> Receipt:
+    known = message if isinstance(message, Mapping) else {}
+    return Receipt(str(known.get("source", "")), str(known.get("id", "")), "rejected", error.message)
+
+
+def publish_routing(app: TacticsApp, refs: Sequence[Ref]) -> None:
+    """Publish what is to be routed, in messages of up to `batch_size`. A broker that is away costs time, not events."""
+    size = app.settings.batch_size
+    for start in range(0, len(refs), size):
+        batch = [list(ref) for ref in refs[start : start + size]]
+        try:
+            app.tasks["tactics.route_events"].apply_async((batch,), retry=False)
+        except (OperationalError, OSError) as error:
+            log.warning("routing_not_published", events=len(refs) - start, error=str(error))
+            return
+
+
+def route_events(app: TacticsApp, refs: Sequence[Ref]) -> None:
+    """Route accepted events. One that cannot be routed does not hold the others up."""
+    if not refs:
+        return
+    try:
+        started = _route(app, refs)
+    except Exception:
+        if len(refs) > 1:
+            for ref in refs:
+                route_events(app, [ref])
+            return
+        log.exception("not_routed", source=refs[0][0], event=refs[0][1], attempt=refs[0][2])
+        with app.runtime.engine.begin() as conn:
+            events.postpone(conn, refs, backoff_s(app.runtime, refs[0][2]))
+        return
+    start_executions(app, started)
+
+
+def _route(app: TacticsApp, refs: Sequence[Ref]) -> list[UUID]:
+    """Do everything that follows from a batch, in one transaction.
+
+    Returns:
+        The ids of the executions to start.
+    """
+    runtime = app.runtime
+    with runtime.engine.begin() as conn:
+        batch = events.lock_unrouted(conn, refs)
+        by_type: dict[str, list[Event]] = {"action": [], "behaviour": [], "asset": []}
+        for event in batch:
+            by_type[event.type].append(event)
+        emitted = record_actions(runtime, conn, by_type["action"]) if by_type["action"] else []
+        emitted = events.add_behaviours(conn, emitted, "routed")
+        started = route_behaviours(app, conn, [*by_type["behaviour"], *emitted])
+        for event in by_type["asset"]:
+            _change_asset(app, conn, event)
+        events.mark_routed(conn, [event.key for event in batch], "routed")
+    return started
+
+
+def _change_asset(app: TacticsApp, conn: Connection, event: Event) -> None:
+    """Apply what an outer system says of an asset; what cannot be applied is parked with the reason."""
+    now = app.runtime.now(conn, event.at)
+    try:
+        with conn.begin_nested():
+            change_asset(conn, UUID(event.data["asset_id"]), event.data["status"], now)
+    except TacticsError as error:
+        events.park(conn, event.source, event.id, error.message)
+
+
+def register(app: TacticsApp) -> None:
+    """Make the tasks of this journey: `tactics.ingest_event` and `tactics.route_events`."""
+
+    def ingest_event(_: TacticsTask, event: dict[str, Any]) -> None:
+        receipts, refs = accept_events(app, [event])
+        if receipts[0].status == "rejected":
+            raise BadInput(f"rejected: {receipts[0].reason}")
+        route_events(app, refs)
+
+    def route(_: TacticsTask, refs: list[list[Any]]) -> None:
+        route_events(app, [(source, event_id, attempt) for source, event_id, attempt in refs])
+
+    options = {"base": TacticsTask, "bind": True, "shared": False, "queue": "prepare"}
+    app.task(name="tactics.ingest_event", Request="tactics.celery_app:MaskedRequest", **options)(ingest_event)
+    app.task(name="tactics.route_events", **options)(route)

@@ -1,0 +1,72 @@
+"""The journey of a behaviour event: routed to every live activity on its channel, each gets an execution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection
+
+from tactics.celery_app import TacticsApp
+from tactics.chain import start_chain
+from tactics.domain.event import Event
+from tactics.segment import chain_of
+from tactics.store import activities, executions
+from tactics.store.executions import ExecutionRow
+
+FIRST_ATTEMPT = 1
+
+
+def route_behaviours(app: TacticsApp, conn: Connection, batch: Sequence[Event]) -> list[UUID]:
+    """Insert the executions that behaviour events ask for, in the transaction that marks them routed.
+
+    Args:
+        app: knows the templates.
+        conn: an open transaction.
+        batch: behaviour events; one for which no activity is live gets no execution.
+
+    Returns:
+        The ids of the new executions, in the order of the events.
+    """
+    rows: list[dict[str, Any]] = []
+    for event in batch:
+        now = app.runtime.now(conn, event.at)
+        for code, version, _ in activities.by_channel(conn, "prepare", event.channel or "", now):
+            rows.append(_execution(app, event, code, version, now))
+    new = executions.add_new(conn, rows, app.settings.claim_s)
+    return [row["id"] for row in rows if row["id"] in new]
+
+
+def _execution(app: TacticsApp, event: Event, code: str, version: int, now: object) -> dict[str, Any]:
+    activity = app.runtime.activity(code, version)
+    template = app.templates[activity.template_type]
+    return {
+        "id": uuid4(),
+        "user_id": event.user_id,
+        "activity_code": code,
+        "activity_version": version,
+        "link": "prepare",
+        "channel_code": event.channel,
+        "event_source": event.source,
+        "event_id": event.id,
+        "locked": template.lock if activity.lock is None else activity.lock,
+        "attempts": FIRST_ATTEMPT,
+        "business_at": now,
+    }
+
+
+def start_executions(app: TacticsApp, execution_ids: Sequence[UUID]) -> None:
+    """Start committed executions: here, after the current task, or by messages. What fails to start is swept."""
+    with app.runtime.engine.connect() as conn:
+        rows = [executions.find(conn, execution_id) for execution_id in execution_ids]
+    for row in rows:
+        if row is not None:
+            start_chain(app, remaining_steps(app, row), row.id, row.attempts)
+
+
+def remaining_steps(app: TacticsApp, row: ExecutionRow) -> Sequence[Any]:
+    """Give the steps of an execution from the one where it goes on."""
+    steps = chain_of(app.runtime, app.templates, row)
+    names = [step.name for step in steps]
+    return steps[names.index(row.step) :] if row.step in names else steps

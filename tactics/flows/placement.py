@@ -1,0 +1,282 @@
+"""The journey of a placement: a user visits a resource slot, and is answered with the benefit, granted exactly once.
+
+Read top-down: find the activities → run each one's chain here, a segment each → put the answer together.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from tactics.celery_app import TacticsApp
+from tactics.chain import run_here
+from tactics.domain.activity import TacticsActivity
+from tactics.domain.context import SHOWN
+from tactics.domain.event import Event
+from tactics.domain.grant import largest_value
+from tactics.errors import Busy, IdempotencyConflict, UnknownChannel
+from tactics.segment import Segment, not_shown, open_placement
+from tactics.store import activities, events, lease
+from tactics.store.executions import ExecutionRow
+from tactics.store.lease import Lease
+
+SOURCE = "tactics.placement"
+POLL_S = 0.02
+# With these, a best-only placement goes on to the next activity; an error or a busy instance may still come to a grant.
+MOVES_ON = frozenset({"not_prepared", "not_matched", "unknown", "sold_out", "limit", "holdout"})
+
+Part = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRequest:
+    """Who visits what.
+
+    Args:
+        user_id: the user.
+        channel_code: picks the activities.
+        placement: the slot's identity, for rules and result.
+        scene: where a price is shown: cart, detail page, order.
+        attributes: what rules see as `event`.
+        order: what rules see as `order`.
+        lock: whether instances are locked; None leaves it to activity and template.
+        best_only: run only the best activity that grants.
+        language: of the words in the answer.
+        key: the caller's Idempotency-Key: the same key and body again is the same placement.
+        source: the caller, the scope of its keys.
+        at: when it happened, in replay; otherwise the database's clock tells.
+    """
+
+    user_id: str
+    channel_code: str
+    placement: str | None = None
+    scene: str | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    order: dict[str, Any] | None = None
+    lock: bool | None = None
+    best_only: bool = False
+    language: str = "en"
+    key: str | None = None
+    source: str = SOURCE
+    at: datetime | None = None
+
+    def body(self) -> dict[str, Any]:
+        """Give what makes it the same request under the same key."""
+        named = ("placement", "scene", "attributes", "order", "lock", "best_only", "language")
+        return {name: value for name in named if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementAnswer:
+    """What the caller shows. `complete` is False when the deadline passed: ask for the executions later."""
+
+    execution_ids: Sequence[str]
+    results: Sequence[Part] = ()
+    not_shown: Sequence[Part] = ()
+    complete: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the answer as in the HTTP contract."""
+        if not self.complete:
+            return {"execution_ids": list(self.execution_ids)}
+        return {
+            "execution_ids": list(self.execution_ids),
+            "results": list(self.results),
+            "not_shown": list(self.not_shown),
+        }
+
+
+@dataclass
+class _Visit:
+    """One placement being answered."""
+
+    app: TacticsApp
+    request: PlacementRequest
+    event: Event
+    now: datetime
+    candidates: list[TacticsActivity]
+    deadline: float
+    twin: Lease | None
+    parts: dict[str, Part]
+    execution_ids: dict[str, str] = field(default_factory=dict)
+    complete: bool = True
+
+
+def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
+    """Answer a placement.
+
+    Args:
+        app: prepared by `tactics.chain.prepare_app`.
+        request: who visits what.
+
+    Raises:
+        UnknownChannel: no activity has ever been bound to the channel code.
+        IdempotencyConflict: the key was used before with another body.
+        Busy: the same key is being answered at this moment.
+    """
+    one = _begin(app, request)
+    try:
+        for position, activity in enumerate(one.candidates):
+            part = one.parts.get(activity.code)
+            if part is None or part.get("reason") == "busy":
+                part = _run(one, activity)
+            if not one.complete:
+                break
+            if request.best_only and not _moves_on(part):
+                _outrank(one, one.candidates[position + 1 :])
+                break
+        if not one.candidates:
+            with app.runtime.engine.begin() as conn:
+                events.record_answer(conn, one.event, {}, outcome="no_match")
+    finally:
+        if one.twin is not None:
+            lease.release(app.runtime.redis, one.twin)
+    return _answer(one)
+
+
+def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
+    """Find the activities; under a key that was used before, those of then, with what was answered then."""
+    runtime = app.runtime
+    deadline = time.monotonic() + runtime.settings.placement_deadline_ms / 1000
+    with runtime.engine.connect() as conn:
+        now = runtime.now(conn, request.at)
+        event = Event(
+            source=request.source,
+            id=request.key or str(uuid4()),
+            type="placement",
+            user_id=request.user_id,
+            channel=request.channel_code,
+            data=request.body(),
+            at=request.at or now,
+        )
+        known = events.state(conn, *event.key) if request.key else None
+        found = activities.by_channel(conn, "grant", request.channel_code, now)
+        if not found and not activities.channel_known(conn, "grant", request.channel_code):
+            raise UnknownChannel(
+                f"no activity grants on channel code {request.channel_code!r}: see `tactics activity list`",
+                channel_code=request.channel_code,
+            )
+    if known is not None and known.body_hash != event.body_hash:
+        raise IdempotencyConflict(f"the key {request.key!r} was used before with another request")
+    loaded = [runtime.activity(code, version) for code, version, _ in found]
+    parts: dict[str, Part] = {}
+    if known is not None:
+        order = {code: position for position, code in enumerate(known.candidates or [])}
+        loaded = sorted((one for one in loaded if one.code in order), key=lambda one: order[one.code])
+        parts = dict(known.answer or {})
+    elif request.best_only:
+        loaded.sort(key=lambda one: (-one.priority, -largest_value(one), one.code))
+    twin = lease.twin_mark(request.source, request.key) if request.key else None
+    return _Visit(app, request, event, now, loaded, deadline, twin, parts)
+
+
+def _run(one: _Visit, activity: TacticsActivity) -> Part:
+    """Run one activity's chain for the user; whatever happens to it stays with it (C-13)."""
+    app, request = one.app, one.request
+    template = app.templates[activity.template_type]
+    ctx = template.context_type(
+        activity=activity,
+        event=one.event,
+        link="grant",
+        now=one.now,
+        language=request.language,
+        placement=request.placement,
+        scene=request.scene,
+        order=request.order,
+        best_only=request.best_only,
+        candidates=[candidate.code for candidate in one.candidates],
+    )
+    row = _execution(one, activity, template.lock)
+    code, segment = open_placement(app.runtime, template, ctx, row, one.twin)
+    if segment is None:
+        if code == lease.TWIN:
+            raise Busy(f"the request with key {request.key!r} is being answered at this moment")
+        ctx.outcome, ctx.text = "busy", "another execution of this instance is running"
+        one.parts[activity.code] = not_shown(ctx)
+        return one.parts[activity.code]
+    one.execution_ids[activity.code] = str(row.id)
+    run_here(app, segment)
+    part: Part | None = (ctx.result or not_shown(ctx)) if segment.committed else _await(one, activity.code, segment)
+    if part is None:
+        one.complete = False
+        return {}
+    one.parts[activity.code] = part
+    return part
+
+
+def _execution(one: _Visit, activity: TacticsActivity, template_locks: bool) -> ExecutionRow:
+    chosen = (one.request.lock, activity.lock, template_locks)
+    return ExecutionRow(
+        id=uuid4(),
+        user_id=one.event.user_id,
+        activity_code=activity.code,
+        activity_version=activity.version,
+        link="grant",
+        channel_code=one.request.channel_code,
+        event_source=one.event.source,
+        event_id=one.event.id,
+        best_only=one.request.best_only,
+        locked=next(choice for choice in chosen if choice is not None),
+        attempts=1,
+        step=None,
+        epoch=None,
+        outcome=None,
+        context=None,
+        trace=None,
+        business_at=one.now,
+        finished_at=None,
+    )
+
+
+def _await(one: _Visit, code: str, segment: Segment) -> Part | None:
+    """Find the answer of a segment that did not commit here: it failed, a twin was faster, or its chain hopped.
+
+    Returns:
+        None when the deadline passed; the placement is abandoned then.
+    """
+    engine = one.app.runtime.engine
+    while True:
+        with engine.connect() as conn:
+            state = events.state(conn, *one.event.key)
+        answer: dict[str, Part] = (state.answer if state is not None else None) or {}
+        if code in answer:
+            return answer[code]
+        if not segment.run.stored:
+            segment.ctx.outcome = "error"
+            return not_shown(segment.ctx)
+        if time.monotonic() >= one.deadline:
+            with engine.begin() as conn:
+                events.abandon(conn, one.event)
+            return None
+        time.sleep(POLL_S)
+
+
+def _moves_on(part: Part) -> bool:
+    return part.get("reason") in MOVES_ON
+
+
+def _outrank(one: _Visit, losers: Sequence[TacticsActivity]) -> None:
+    for activity in losers:
+        text = "another activity came first"
+        one.parts[activity.code] = {"activity": activity.code, "reason": "outranked", "text": text}
+
+
+def _answer(one: _Visit) -> PlacementAnswer:
+    parts = [one.parts[activity.code] for activity in one.candidates if activity.code in one.parts]
+    results = [part for part in parts if part.get("outcome") in SHOWN]
+    ids = [part["execution_id"] for part in results] + list(one.execution_ids.values())
+    return PlacementAnswer(
+        execution_ids=list(dict.fromkeys(ids)),
+        results=results,
+        not_shown=[part for part in parts if part.get("outcome") not in SHOWN],
+        complete=one.complete,
+    )
+
+
+def all_busy(answer: PlacementAnswer) -> bool:
+    """Tell whether every matching instance was busy: the one case in which the caller should simply try again."""
+    return bool(answer.not_shown) and not answer.results and all(part["reason"] == "busy" for part in answer.not_shown)

@@ -1,0 +1,65 @@
+"""What beat starts: events and executions whose time has come get another attempt, whoever lost the last one.
+
+Claiming is committed before anything is published, so a message carries an attempt that nobody else has.
+"""
+
+from __future__ import annotations
+
+import structlog
+from kombu.exceptions import OperationalError
+
+from tactics.celery_app import TacticsApp
+from tactics.chain import TacticsTask, publish_chain
+from tactics.flows.action import publish_routing
+from tactics.flows.behaviour import remaining_steps
+from tactics.flows.reconcile import reconcile
+from tactics.store import events, executions, partitions
+
+log = structlog.get_logger()
+
+MOST = 1_000
+
+
+def sweep(app: TacticsApp) -> dict[str, int]:
+    """Publish what is due again, reconcile tagged answers, and keep next months' partitions ready.
+
+    Returns:
+        How many events and executions were published again, and how many answers reconciled.
+    """
+    runtime, settings = app.runtime, app.settings
+    claim_s, max_attempts = settings.claim_s, settings.max_attempts
+    with runtime.engine.begin() as conn:
+        refs = events.claim_due(conn, limit=MOST, claim_s=claim_s, max_attempts=max_attempts)
+    publish_routing(app, refs)
+    with runtime.engine.begin() as conn:
+        due = executions.claim_due(conn, limit=MOST, claim_s=claim_s, max_attempts=max_attempts)
+    published = _publish(app, due)
+    reconciled = reconcile(runtime)
+    with runtime.engine.begin() as conn:
+        partitions.ensure_months(conn)
+    if refs or due or reconciled:
+        log.info("swept", events=len(refs), executions=published, reconciled=reconciled)
+    return {"events": len(refs), "executions": published, "reconciled": reconciled}
+
+
+def _publish(app: TacticsApp, due: list[executions.Claim]) -> int:
+    for count, claim in enumerate(due):
+        with app.runtime.engine.connect() as conn:
+            row = executions.find(conn, claim.id)
+        if row is None:
+            continue
+        try:
+            publish_chain(app, remaining_steps(app, row), row.id, claim.attempt)
+        except (OperationalError, OSError) as error:
+            log.warning("not_published", executions=len(due) - count, error=str(error))
+            return count
+    return len(due)
+
+
+def register(app: TacticsApp) -> None:
+    """Make the task `tactics.sweep`."""
+
+    def run_sweep(_: TacticsTask) -> None:
+        sweep(app)
+
+    app.task(name="tactics.sweep", base=TacticsTask, bind=True, shared=False, queue="ops")(run_sweep)

@@ -1,0 +1,14 @@
+"""Check event: has a behaviour event prepared this instance? (C-27)."""
+
+from __future__ import annotations
+
+from tactics.domain.context import TacticsInstanceContext
+from tactics.processor import processor
+from tactics.segment import Run
+
+
+@processor(needs=TacticsInstanceContext, when=lambda ctx: bool(ctx.activity.channels.prepare))
+def check_event(ctx: TacticsInstanceContext, run: Run) -> None:
+    """Stop as `not_prepared` where no event has prepared it. An activity without prepare channels needs none."""
+    if run.instance.prepared_event_id is None:
+        ctx.stop("not_prepared", "the user has not done yet what this activity waits for")

@@ -1,0 +1,14 @@
+"""Record event: the behaviour event is consumed, durably (C-26)."""
+
+from __future__ import annotations
+
+from tactics.domain.context import TacticsInstanceContext
+from tactics.processor import processor
+from tactics.segment import Run
+from tactics.store import events
+
+
+@processor(needs=TacticsInstanceContext)
+def record_event(ctx: TacticsInstanceContext, run: Run) -> None:
+    """Mark the event consumed, in the transaction that prepared the instance."""
+    events.mark_consumed(run.conn, *ctx.event.key)

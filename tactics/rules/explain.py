@@ -1,0 +1,134 @@
+"""An evaluation with every node's verdict, for people who ask why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tactics.rules.engine import Evaluation, calculate, climb, evaluate, prepared
+from tactics.rules.facts import Facts
+from tactics.rules.plan import (
+    Plan,
+    PlannedAnd,
+    PlannedBlock,
+    PlannedCondition,
+    PlannedNot,
+    PlannedSo,
+    Run,
+    Verdict,
+    words,
+)
+from tactics.rules.problem import RuleError
+from tactics.rules.reason import reason_for_block
+from tactics.rules.registry import Registry
+from tactics.rules.tree import Rule
+from tactics.rules.value import Unknown
+
+_MARKS = {True: "✓", False: "✗", None: "?"}
+_GIVEN = {True: "→", False: "·", None: "?"}
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One node of the rule: what it is, whether it holds (None: unknown), why, and its parts.
+
+    An action "holds" when the answer gives it.
+    """
+
+    path: str
+    node: str
+    verdict: bool | None
+    text: str
+    children: tuple[Explained, ...] = ()
+    details: dict[str, object] = field(default_factory=dict)
+    action: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """This node and its parts as JSON data."""
+        own = {"path": self.path, "node": self.node, "verdict": self.verdict, "text": self.text, **self.details}
+        return {**own, "children": [child.to_json() for child in self.children]}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """An evaluation and the tree behind it; there is no tree where there is no well-formed rule."""
+
+    evaluation: Evaluation
+    tree: Explained | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The evaluation with its `tree`."""
+        return {**self.evaluation.to_json(), "tree": self.tree.to_json() if self.tree else None}
+
+    def lines(self) -> Iterator[str]:
+        """The answer as text: one line for each node, marked ✓, ✗ or ?."""
+        yield self.evaluation.status
+        if self.tree is None:
+            for reason in self.evaluation.reasons:
+                yield f"  {reason.path or 'rule'}: {reason.text}"
+            return
+        yield from _lines(self.tree, "")
+
+
+def explain(
+    rule: Rule | Mapping[str, Any] | None,
+    facts: object,
+    registry: Registry | None = None,
+    *,
+    item_id: str | None = None,
+) -> Explanation:
+    """Evaluate a rule as `calculate` does, and tell the verdict of every node, also of those that decide nothing."""
+    try:
+        ready = prepared(rule, registry)
+    except RuleError:
+        return Explanation(calculate(rule, facts, registry, item_id=item_id), None)
+    run = Run(Facts(facts, item_id), ready.slots)
+    return Explanation(evaluate(ready, run), _explain_plan(ready, run))
+
+
+def _explain_plan(ready: Plan, run: Run) -> Explained:
+    if ready.bare is not None:
+        return _condition(ready.bare, run)
+    won = [step for step, _ in climb(ready, run)[0]]
+    steps = tuple(_step(step, run, given=any(step is one for one in won)) for step in ready.steps)
+    if not ready.ladder:
+        return steps[0]
+    known = (
+        True if any(step.verdict for step in steps) else None if any(step.verdict is None for step in steps) else False
+    )
+    return Explained("/tiers", "tiers", known, f"tiers, {ready.mode}", steps)
+
+
+def _step(step: PlannedSo, run: Run, *, given: bool) -> Explained:
+    when = () if step.when is None else (_condition(step.when, run),)
+    then = tuple(_action(action, run, given=given) for action in step.then)
+    return Explained(step.path, "so", _held(step.verdict(run)), "so" if when else "so, always", (*when, *then))
+
+
+def _action(action: PlannedBlock, run: Run, *, given: bool) -> Explained:
+    values = action.arguments(run)
+    if isinstance(values, Unknown):
+        return Explained(action.path, action.definition.id, None, f"{words(action, run)}: {values.text}", action=True)
+    return Explained(action.path, action.definition.id, given, words(action, run), action=True)
+
+
+def _condition(node: PlannedCondition, run: Run) -> Explained:
+    held = _held(node.verdict(run))
+    if isinstance(node, PlannedBlock):
+        reason = reason_for_block(node, run)
+        return Explained(node.path, node.definition.id, held, reason.text, (), reason.details)
+    if isinstance(node, PlannedNot):
+        return Explained(node.path, "not", held, "not", (_condition(node.child, run),))
+    name = "and" if isinstance(node, PlannedAnd) else "or"
+    return Explained(node.path, name, held, name, tuple(_condition(child, run) for child in node.children))
+
+
+def _held(verdict: Verdict) -> bool | None:
+    return None if verdict is None else verdict is not False
+
+
+def _lines(node: Explained, indent: str) -> Iterator[str]:
+    yield f"{indent}{(_GIVEN if node.action else _MARKS)[node.verdict]} {node.text}"
+    for child in node.children:
+        yield from _lines(child, indent + "  ")

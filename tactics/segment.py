@@ -1,0 +1,551 @@
+"""A segment: what one delivery runs in place. One transaction, one epoch, one lease; if it dies, nothing happened.
+
+From the step that a message (or a placement's caller) starts, to a hop, or to the end. See DESIGN's "What is true
+where" and docs/adr/0003-one-segment-one-transaction.md.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import redis
+import structlog
+from sqlalchemy import Connection
+
+from tactics.domain.activity import Link, TacticsActivity
+from tactics.domain.context import TacticsInstanceContext
+from tactics.domain.event import Event
+from tactics.errors import TacticsError
+from tactics.runtime import Gateways, Runtime
+from tactics.store import events, executions, instances, lease, prepared
+from tactics.store.executions import ExecutionRow
+from tactics.store.instances import InstanceRow
+from tactics.store.lease import Lease
+from tactics.store.prepared import Prepared
+
+log = structlog.get_logger()
+
+
+class Step(Protocol):
+    """What a segment needs to know of a processor."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def isolated(self) -> bool:
+        """Whether it runs by a message of its own."""
+        ...
+
+    @property
+    def always(self) -> bool:
+        """Whether it runs after the chain was stopped."""
+        ...
+
+    @property
+    def saves(self) -> bool:
+        """Whether it ends what is repeated when prepared data is lost."""
+        ...
+
+    def applies(self, ctx: TacticsInstanceContext) -> bool:
+        """Tell whether the step has something to do."""
+        ...
+
+    def __call__(self, ctx: Any, run: Run) -> None:
+        """Do it."""
+        ...
+
+
+class Template(Protocol):
+    """What a segment needs to know of a template."""
+
+    @property
+    def context_type(self) -> type[TacticsInstanceContext]:
+        """The type of the contexts that its steps work on."""
+        ...
+
+    @property
+    def lock(self) -> bool:
+        """Whether instances are locked where nothing else decides."""
+        ...
+
+    def chain(self, link: Link, channel_code: str) -> Sequence[Any]:
+        """Give the steps of a link for a channel code."""
+        ...
+
+
+class StepFailed(TacticsError):
+    """A step failed; its execution will be tried again, or is parked. Carries ids only: Flower shows this text."""
+
+    code = "step_failed"
+
+
+class Abandoned(TacticsError):
+    """The placement was given up at its deadline: nothing of it may be written any more."""
+
+    code = "abandoned"
+
+
+class TwinWasFaster(TacticsError):
+    """The same placement was answered by another process meanwhile: its answer stands."""
+
+    code = "twin"
+
+
+@dataclass
+class Run:
+    """What a step receives beside its context: the transaction it writes in, and what it may ask."""
+
+    runtime: Runtime
+    conn: Connection
+    execution: ExecutionRow
+    attempt: int
+    epoch: int
+    instance: InstanceRow
+    prepared_text: bytes | None
+    rebuild: Callable[[TacticsInstanceContext], None]
+    stored: bool
+    trace: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def gateways(self) -> Gateways:
+        """The outer systems."""
+        return self.runtime.gateways
+
+    @property
+    def found_prepared(self) -> Prepared | None:
+        """The instance's prepared data, if Redis has what the instance row says was prepared."""
+        return prepared.decode(self.prepared_text, self.instance)
+
+    def save_prepared(self, ctx: TacticsInstanceContext) -> None:
+        """Leave the context's prepared data for placements, under this segment's epoch."""
+        source, event_id = ctx.event.key
+        body = Prepared(self.epoch, source, event_id, ctx.prepared_data())
+        expiry_s = int((ctx.activity.schedule.ends_at - ctx.now).total_seconds())
+        prepared.save(self.runtime.redis, ctx.activity.code, ctx.user_id, body, expiry_s)
+        instances.set_prepared(
+            self.conn,
+            ctx.user_id,
+            ctx.activity.code,
+            epoch=self.epoch,
+            source=source,
+            event_id=event_id,
+            at=ctx.event.at,
+        )
+
+
+@dataclass
+class Segment:
+    """An open segment. Whoever opened it ends it: `commit`, `suspend` or `fail`."""
+
+    template: Template
+    ctx: TacticsInstanceContext
+    run: Run
+    held: Lease
+    committed: bool = False
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The whole chain of this execution."""
+        row = self.run.execution
+        return self.template.chain(row.link, row.channel_code)  # type: ignore[arg-type]  # checked by the table
+
+    def step(self, step: Step) -> None:
+        """Run one step, and write down how it went. The last one commits."""
+        started = time.perf_counter()
+        entry: dict[str, Any] = {"step": step.name, "outcome": self._choose(step)}
+        self.run.trace.append(entry)
+        if entry["outcome"] == "ran":
+            step(self.ctx, self.run)
+            if self.ctx.stopped and not step.always:
+                entry["outcome"] = f"stopped: {self.ctx.outcome}"
+        entry["ms"] = round((time.perf_counter() - started) * 1000, 3)
+        if step.name == self.steps[-1].name:
+            self.commit()
+
+    def _choose(self, step: Step) -> str:
+        if self.ctx.stopped and not step.always:
+            return "passed"
+        return "ran" if step.applies(self.ctx) else "skipped"
+
+    def commit(self) -> None:
+        """Make everything true at once, then let the next one in."""
+        self.run.conn.commit()
+        self.committed = True
+        self.close()
+
+    def close(self) -> None:
+        """Give connection and lock back; what was not committed is gone."""
+        self.run.conn.close()
+        _let_go(self.run.runtime, self.held)
+
+    def suspend(self, next_step: str) -> None:
+        """Commit up to here and write where the execution goes on; the caller publishes the next step."""
+        run = self.run
+        if not run.stored:
+            _store_placement(run.conn, run, self.ctx)
+        executions.suspend(
+            run.conn,
+            run.execution,
+            attempt=run.attempt,
+            epoch=run.epoch,
+            step=next_step,
+            context=encoded(self.ctx),
+            trace=run.trace,
+            claim_s=run.runtime.settings.claim_s,
+        )
+        run.conn.commit()
+        run.conn.close()
+
+    def fail(self, step: Step, error: Exception) -> StepFailed:
+        """Take everything back, and record why, for the sweeper and for people."""
+        run, row = self.run, self.run.execution
+        run.conn.rollback()
+        reason = f"{step.name}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:500]
+        log.warning("step_failed", execution=str(row.id), step=step.name, attempt=run.attempt, error=reason)
+        try:
+            if isinstance(error, Abandoned):
+                record_abandoned(run)
+            else:
+                record_failure(run, self.ctx, reason)
+        finally:
+            self.close()
+        return StepFailed(f"step {step.name} failed with {type(error).__name__}", execution=str(row.id))
+
+
+def encoded(ctx: TacticsInstanceContext) -> dict[str, Any]:
+    """Give the context as plain data.
+
+    Raises:
+        TypeError: a step put something into the context that JSON cannot carry; the message names the field.
+    """
+    data = ctx.to_json()
+    try:
+        json.dumps(data, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        for name, value in data.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError):
+                raise TypeError(f"context field {name!r} is not plain data: {error}") from error
+        raise
+    return data
+
+
+def backoff_s(runtime: Runtime, attempt: int) -> float:
+    """Give the wait before the attempt after this one: doubling, capped, with jitter so that twins part."""
+    settings = runtime.settings
+    wait = min(settings.retry_base_s * 2.0 ** min(attempt - 1, 30), settings.retry_max_s)
+    return wait * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
+
+
+def record_failure(run: Run, ctx: TacticsInstanceContext, reason: str) -> None:
+    """Write a failed attempt in a transaction of its own: tried again later, parked, or answered as an error."""
+    row, settings = run.execution, run.runtime.settings
+    with run.conn.begin():
+        if not run.stored:
+            ctx.outcome, ctx.text, ctx.stopped = "error", "something went wrong; it has been recorded", True
+            if executions.add_finished(run.conn, placement_row(run, ctx, outcome="error", reason=reason)):
+                part = {ctx.activity.code: not_shown(ctx)}
+                events.record_answer(run.conn, ctx.event, part, candidates=ctx.candidates)
+        elif run.attempt >= settings.max_attempts:
+            executions.park(run.conn, row, attempt=run.attempt, reason=reason)
+        else:
+            executions.postpone(
+                run.conn,
+                row,
+                attempt=run.attempt,
+                wait_s=backoff_s(run.runtime, run.attempt),
+                reason=reason,
+                trace=run.trace,
+            )
+
+
+def record_abandoned(run: Run) -> None:
+    """Close an execution whose placement was given up: nobody is there to see what it would answer."""
+    if run.stored:
+        with run.conn.begin():
+            executions.finish(
+                run.conn,
+                run.execution,
+                attempt=run.attempt,
+                epoch=run.epoch,
+                outcome="abandoned",
+                reason="the placement's deadline passed",
+                trace=run.trace,
+            )
+
+
+def not_shown(ctx: TacticsInstanceContext) -> dict[str, Any]:
+    """Give a placement's answer for an activity that shows nothing."""
+    return {"activity": ctx.activity.code, "reason": ctx.outcome, "text": ctx.text or ctx.outcome}
+
+
+def placement_row(run: Run, ctx: TacticsInstanceContext, **outcome: Any) -> dict[str, Any]:
+    """Give the execution row of a placement that begins and ends in this segment."""
+    row = run.execution
+    return {
+        "id": row.id,
+        "user_id": row.user_id,
+        "activity_code": row.activity_code,
+        "activity_version": row.activity_version,
+        "link": row.link,
+        "channel_code": row.channel_code,
+        "event_source": row.event_source,
+        "event_id": row.event_id,
+        "best_only": row.best_only,
+        "locked": row.locked,
+        "attempts": run.attempt,
+        "epoch": run.epoch,
+        "trace": run.trace,
+        "business_at": ctx.now,
+        "assets_unknown": ctx.assets_unknown,
+        **outcome,
+    }
+
+
+def _store_placement(conn: Connection, run: Run, ctx: TacticsInstanceContext) -> None:
+    """Store a placement that goes on elsewhere: its event, and its execution, which the sweeper can then find."""
+    if not events.record_answer(conn, ctx.event, {}, candidates=ctx.candidates):
+        raise Abandoned
+    row = placement_row(run, ctx)
+    row.pop("trace")
+    executions.add_new(conn, [row], run.runtime.settings.claim_s)
+    run.stored = True
+
+
+def _let_go(runtime: Runtime, held: Lease) -> None:
+    try:
+        lease.release(runtime.redis, held)
+    except redis.RedisError as error:  # it falls by itself
+        log.warning("lease_not_released", key=held.key, error=str(error))
+
+
+def take_lease(
+    runtime: Runtime, row: ExecutionRow, attempt: int, twin: Lease | None = None
+) -> tuple[int, Lease, bytes | None]:
+    """Take the instance's lock and read its prepared data in one round trip.
+
+    Without Redis the segment goes on without a lock: the row lock and the epoch protect what it writes.
+    """
+    key = lease.lease_key(row.activity_code, row.user_id) if row.locked else ""
+    try:
+        return lease.take(
+            runtime.redis,
+            key=key,
+            prepared_key=prepared.prepared_key(row.activity_code, row.user_id),
+            execution_id=row.id,
+            attempt=attempt,
+            expiry_ms=runtime.settings.lease_s * 1000,
+            twin=twin,
+        )
+    except redis.RedisError as error:
+        log.warning("no_lease", key=key, error=str(error))
+        return lease.TAKEN, Lease("", ""), None
+
+
+def open_stored(
+    runtime: Runtime, templates: Mapping[str, Template], execution_id: UUID, attempt: int, step: str
+) -> Segment | None:
+    """Open the segment that a message asks for.
+
+    Returns:
+        None when there is nothing to do: a stale attempt, an execution that ended, or one whose instance is busy (the
+        sweeper tries that again).
+    """
+    with runtime.engine.connect() as conn:
+        row = executions.find(conn, execution_id)
+        conn.rollback()
+    if row is None or not _current(row, attempt, step, runtime, templates):
+        return None
+    code, held, text = take_lease(runtime, row, attempt)
+    if code != lease.TAKEN:
+        with runtime.engine.begin() as conn:
+            executions.postpone(conn, row, attempt=attempt, wait_s=backoff_s(runtime, 1), reason="busy")
+        return None
+    conn = runtime.engine.connect()
+    segment = None
+    try:
+        segment = _begin_stored(runtime, templates, conn, row, attempt, step, held, text)
+    finally:
+        if segment is None:
+            conn.close()
+            _let_go(runtime, held)
+    return segment
+
+
+def _current(row: ExecutionRow, attempt: int, step: str, runtime: Runtime, templates: Mapping[str, Template]) -> bool:
+    """Tell whether this attempt at this step is the one that may run: any other is late, and says nothing."""
+    if row.finished_at is not None or row.attempts != attempt:
+        return False
+    return row.step == step or (row.step is None and step == first_step(runtime, templates, row))
+
+
+def chain_of(runtime: Runtime, templates: Mapping[str, Template], row: ExecutionRow) -> Sequence[Any]:
+    """Give the steps that an execution runs: its activity's template decides."""
+    activity = runtime.activity(row.activity_code, row.activity_version)
+    return templates[activity.template_type].chain(row.link, row.channel_code)  # type: ignore[arg-type]
+
+
+def first_step(runtime: Runtime, templates: Mapping[str, Template], row: ExecutionRow) -> str:
+    """Name the first step of an execution's chain."""
+    return str(chain_of(runtime, templates, row)[0].name)
+
+
+def _begin_stored(
+    runtime: Runtime,
+    templates: Mapping[str, Template],
+    conn: Connection,
+    row: ExecutionRow,
+    attempt: int,
+    step: str,
+    held: Lease,
+    text: bytes | None,
+) -> Segment | None:
+    activity = runtime.activity(row.activity_code, row.activity_version)
+    template = templates[activity.template_type]
+    begins = row.epoch is None
+    opened = instances.open_epoch if begins else instances.lock
+    instance = opened(conn, row.user_id, row.activity_code)
+    fresh = executions.lock(conn, row.user_id, row.id)
+    if fresh is None or not _current(fresh, attempt, step, runtime, templates):
+        return None
+    event = events.find(conn, row.event_source, row.event_id)
+    if event is None:  # retention took it; nobody can say any more what was to be done
+        executions.park(conn, row, attempt=attempt, reason="its event is gone")
+        conn.commit()
+        return None
+    ctx = _context(template, activity, event, fresh, runtime, conn)
+    segment = make_segment(runtime, template, ctx, conn, fresh, attempt, instance, held, text, stored=True)
+    if not begins and instance.epoch != fresh.epoch:
+        _begin_anew(segment)
+        return None
+    return segment
+
+
+def _context(
+    template: Template,
+    activity: TacticsActivity,
+    event: Event,
+    row: ExecutionRow,
+    runtime: Runtime,
+    conn: Connection,
+) -> TacticsInstanceContext:
+    if row.context is not None:
+        return template.context_type.from_json(row.context, activity=activity, event=event)
+    now: datetime = runtime.now(conn, event.at)
+    return template.context_type(activity=activity, event=event, link="prepare", now=now)
+
+
+def _begin_anew(segment: Segment) -> None:
+    """Answer a newer epoch: a preparation starts over under a new one, a placement is superseded."""
+    run, ctx = segment.run, segment.ctx
+    if run.execution.link == "prepare":
+        executions.restart(run.conn, run.execution)
+    else:
+        ctx.outcome = "superseded"
+        executions.finish(
+            run.conn,
+            run.execution,
+            attempt=run.attempt,
+            epoch=run.execution.epoch,
+            outcome="superseded",
+            reason="a newer execution of this instance began",
+            trace=run.trace,
+        )
+        events.record_answer(run.conn, ctx.event, {ctx.activity.code: not_shown(ctx)})
+    run.conn.commit()
+
+
+def open_placement(
+    runtime: Runtime,
+    template: Template,
+    ctx: TacticsInstanceContext,
+    row: ExecutionRow,
+    twin: Lease | None = None,
+) -> tuple[int, Segment | None]:
+    """Open the segment of a placement's execution, which is not stored yet.
+
+    Returns:
+        lease.TAKEN and the segment; or lease.BUSY or lease.TWIN and None.
+    """
+    code, held, text = take_lease(runtime, row, row.attempts, twin)
+    if code != lease.TAKEN:
+        return code, None
+    conn = runtime.engine.connect()
+    try:
+        instance = instances.open_epoch(conn, row.user_id, row.activity_code)
+    except BaseException:
+        conn.close()
+        _let_go(runtime, held)
+        raise
+    segment = make_segment(runtime, template, ctx, conn, row, row.attempts, instance, held, text, stored=False)
+    return code, segment
+
+
+def make_segment(
+    runtime: Runtime,
+    template: Template,
+    ctx: TacticsInstanceContext,
+    conn: Connection,
+    row: ExecutionRow,
+    attempt: int,
+    instance: InstanceRow,
+    held: Lease,
+    text: bytes | None,
+    *,
+    stored: bool,
+) -> Segment:
+    """Put a segment together from what was locked and read."""
+
+    def rebuild(target: TacticsInstanceContext) -> None:
+        rebuild_prepared(template, run, target)
+
+    run = Run(
+        runtime=runtime,
+        conn=conn,
+        execution=row,
+        attempt=attempt,
+        epoch=instance.epoch,
+        instance=instance,
+        prepared_text=text,
+        rebuild=rebuild,
+        stored=stored,
+        trace=list(row.trace or []),
+    )
+    return Segment(template, ctx, run, held)
+
+
+def rebuild_prepared(template: Template, run: Run, target: TacticsInstanceContext) -> None:
+    """Prepare again what Redis lost, inside the placement's segment, for the event that prepared it last.
+
+    The preparation steps up to the one that saves run in place; one that would hop is left out, and the notes say so.
+    """
+    instance = run.instance
+    event = events.find(run.conn, instance.prepared_source or "", instance.prepared_event_id or "")
+    if event is None:
+        target.stop("not_prepared", "what prepared it is too long ago")
+        return
+    ctx = template.context_type(activity=target.activity, event=event, link="prepare", now=target.now)
+    for step in template.chain("prepare", event.channel or ""):
+        if step.isolated:
+            target.notes.append(f"prepared again without {step.name}, which runs elsewhere")
+            continue
+        if step.applies(ctx):
+            try:
+                step(ctx, run)
+            except redis.RedisError as error:
+                log.warning("rebuilt_not_saved", execution=str(run.execution.id), error=str(error))
+            run.trace.append({"step": f"load_prepared > {step.name}", "outcome": "ran", "ms": 0.0})
+        if step.saves or ctx.stopped:
+            break
+    target.refill(ctx.prepared_data())

@@ -1,0 +1,237 @@
+"""Activities: their versions, channels and status, and the revisions that tell processes what to read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from tactics.domain.activity import Link, TacticsActivity
+from tactics.errors import Conflict, NotFound
+from tactics.store import stock
+from tactics.store.tables import activity, activity_channel, activity_version, revision
+
+Change = Literal["new", "updated", "unchanged"]
+Status = Literal["draft", "live", "paused"]
+Revision = Literal["activities", "behaviour_rules", "item_sets"]
+
+_BY_CHANNEL = (
+    select(activity.c.code, activity.c.version, activity.c.priority)
+    .join(activity_channel, activity_channel.c.activity_code == activity.c.code)
+    .where(
+        activity_channel.c.link == bindparam("link"),
+        activity_channel.c.channel_code == bindparam("channel"),
+        activity.c.status == "live",
+        activity.c.starts_at <= bindparam("now"),
+        activity.c.ends_at > bindparam("now"),
+    )
+    .order_by(activity.c.priority.desc(), activity.c.code)
+)
+_CHANNEL_KNOWN = select(
+    exists().where(
+        activity_channel.c.link == bindparam("link"), activity_channel.c.channel_code == bindparam("channel")
+    )
+)
+_DEFINITION = select(activity_version.c.definition).where(
+    activity_version.c.activity_code == bindparam("code"), activity_version.c.version == bindparam("version")
+)
+_LOCKED = (
+    select(activity.c.version, activity.c.status)
+    .where(activity.c.code == bindparam("code"))
+    .with_for_update(key_share=True)
+)
+_REVISIONS = select(revision.c.name, revision.c.value)
+_BUMP = (
+    insert(revision)
+    .values(name=bindparam("name"), value=1)
+    .on_conflict_do_update(index_elements=[revision.c.name], set_={"value": revision.c.value + 1})
+)
+_SERIALIZE = text("SELECT pg_advisory_xact_lock(hashtextextended('tactics.setup', 0))")
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What saving came to. `notes` say what the operator may not expect."""
+
+    version: int
+    change: Change
+    status: Status
+    notes: tuple[str, ...] = ()
+
+
+def by_channel(conn: Connection, link: Link, channel_code: str, now: datetime) -> list[tuple[str, int, int]]:
+    """Give code, version and priority of the live activities in schedule on a channel, by priority, then code."""
+    found = conn.execute(_BY_CHANNEL, {"link": link, "channel": channel_code, "now": now})
+    return [(row.code, row.version, row.priority) for row in found]
+
+
+def channel_known(conn: Connection, link: Link, channel_code: str) -> bool:
+    """Tell whether an activity is bound to a channel, whatever its status and schedule."""
+    return bool(conn.execute(_CHANNEL_KNOWN, {"link": link, "channel": channel_code}).scalar_one())
+
+
+def load(conn: Connection, code: str, version: int) -> TacticsActivity:
+    """Give a version of an activity as it was saved.
+
+    Raises:
+        NotFound: there is no such version.
+    """
+    return TacticsActivity.model_validate({**definition(conn, code, version), "code": code, "version": version})
+
+
+def definition(conn: Connection, code: str, version: int) -> dict[str, Any]:
+    """Give a version's document as stored: plain data, without code and version.
+
+    Raises:
+        NotFound: there is no such version.
+    """
+    row = conn.execute(_DEFINITION, {"code": code, "version": version}).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no version {version} of activity {code!r}", activity=code, version=version)
+    found: dict[str, Any] = row.definition
+    return found
+
+
+def revisions(conn: Connection) -> dict[str, int]:
+    """Give each kind of set-up's revision; read it before what it is about. A kind never changed is missing."""
+    return {row.name: row.value for row in conn.execute(_REVISIONS)}
+
+
+def bump(conn: Connection, name: Revision) -> None:
+    """Say that a kind of set-up changes with this transaction."""
+    conn.execute(_BUMP, {"name": name})
+
+
+def serialize(conn: Connection) -> None:
+    """Let one transaction at a time change what operators set up; held until it ends."""
+    conn.execute(_SERIALIZE)
+
+
+def listing(conn: Connection) -> Sequence[Row[Any]]:
+    """Give every activity with the channels of each link, by code."""
+    channels = (
+        select(activity_channel.c.activity_code, activity_channel.c.link, activity_channel.c.channel_code)
+        .order_by(activity_channel.c.channel_code)
+        .subquery()
+    )
+    of_link = {
+        link: func.coalesce(
+            func.array_agg(channels.c.channel_code).filter(channels.c.link == link), text("'{}'::text[]")
+        ).label(link)
+        for link in ("prepare", "grant")
+    }
+    query = (
+        select(activity, of_link["prepare"], of_link["grant"])
+        .join(channels, channels.c.activity_code == activity.c.code, isouter=True)
+        .group_by(activity.c.code)
+        .order_by(activity.c.code)
+    )
+    return conn.execute(query).all()
+
+
+def current(conn: Connection, code: str) -> Row[Any]:
+    """Give an activity's row.
+
+    Raises:
+        NotFound: there is no such activity.
+    """
+    row = conn.execute(select(activity).where(activity.c.code == code)).one_or_none()
+    if row is None:
+        raise _unknown(code)
+    return row
+
+
+def set_status(conn: Connection, code: str, status: Literal["live", "paused"]) -> bool:
+    """Publish (`live`) or pause an activity.
+
+    Returns:
+        Whether that changed anything.
+
+    Raises:
+        NotFound: there is no such activity.
+        Conflict: a draft cannot be paused.
+    """
+    row = conn.execute(_LOCKED, {"code": code}).one_or_none()
+    if row is None:
+        raise _unknown(code)
+    if row.status == status:
+        return False
+    if row.status == "draft" and status == "paused":
+        raise Conflict(f"activity {code!r} is a draft: it does not run, so there is nothing to pause", activity=code)
+    conn.execute(update(activity).where(activity.c.code == code).values(status=status, updated_at=func.now()))
+    bump(conn, "activities")
+    return True
+
+
+def save(conn: Connection, new: TacticsActivity, *, publish: bool = False) -> Saved:
+    """Save an activity: a new version where the document says anything new, with channels, benefits, stock and codes.
+
+    Args:
+        conn: an open transaction, after `serialize`.
+        new: the activity as parsed; its own version number plays no part.
+        publish: make it live; else a new activity is a draft, and an existing one keeps its status.
+
+    Raises:
+        Conflict: the stock cannot become what the document says.
+    """
+    row = conn.execute(_LOCKED, {"code": new.code}).one_or_none()
+    version: int = row.version if row else 0
+    status: Status = row.status if row else "draft"
+    document = _document(new)
+    change: Change = "updated" if row else "new"
+    notes: list[str] = []
+    if row and _same(conn.execute(_DEFINITION, {"code": new.code, "version": version}).scalar_one(), document):
+        change = "unchanged"
+    else:
+        version += 1
+        _write_version(conn, new, version, document)
+        notes = stock.declare(conn, new, never_ran=status == "draft")
+        bump(conn, "activities")
+    if publish and set_status(conn, new.code, "live"):
+        status = "live"
+    return Saved(version, change, status, tuple(notes))
+
+
+def _write_version(conn: Connection, new: TacticsActivity, version: int, document: dict[str, Any]) -> None:
+    row = {
+        "version": version,
+        "template_type": new.template_type,
+        "priority": new.priority,
+        "starts_at": new.schedule.starts_at,
+        "ends_at": new.schedule.ends_at,
+    }
+    conn.execute(
+        insert(activity)
+        .values(code=new.code, status="draft", **row)
+        .on_conflict_do_update(index_elements=[activity.c.code], set_={**row, "updated_at": func.now()})
+    )
+    conn.execute(insert(activity_version).values(activity_code=new.code, version=version, definition=document))
+    conn.execute(delete(activity_channel).where(activity_channel.c.activity_code == new.code))
+    links: tuple[Link, ...] = ("prepare", "grant")
+    channels = [
+        {"link": link, "channel_code": channel, "activity_code": new.code}
+        for link in links
+        for channel in dict.fromkeys(new.channels.of(link))
+    ]
+    if channels:
+        conn.execute(insert(activity_channel), channels)
+
+
+def _document(new: TacticsActivity) -> dict[str, Any]:
+    # Its behaviour rules are kept with it: they tell who defined a rule key, and the document can be shown whole.
+    rules = {key: rule.model_dump(mode="json") for key, rule in new.behaviour_rules.items()}
+    return {**new.to_json(), "behaviour_rules": rules}
+
+
+def _same(stored: object, given: object) -> bool:
+    # As text: to Python 1, 1.0 and true are equal, to a rule they are not.
+    return json.dumps(stored, sort_keys=True) == json.dumps(given, sort_keys=True)
+
+
+def _unknown(code: str) -> NotFound:
+    return NotFound(f"there is no activity {code!r}; `tactics activity list` shows those there are", activity=code)

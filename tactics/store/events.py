@@ -1,0 +1,244 @@
+"""The inbox: an event is accepted when its row is committed, and done when it is routed (or answered, or parked)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, column, func, select, tuple_, update, values
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.types import Integer, Text
+
+from tactics.domain.event import Event
+from tactics.store.tables import event
+
+Ref = tuple[str, str, int]
+"""Source, id and attempt: what a message carries."""
+
+_COLUMNS = [event.c[name] for name in ("source", "id", "type", "user_id", "channel", "data", "at")]
+_ONE = select(*_COLUMNS).where(event.c.source == bindparam("source"), event.c.id == bindparam("event"))
+_STATE = select(
+    event.c.body_hash, event.c.candidates, event.c.answer, event.c.abandoned_at, event.c.outcome, event.c.at
+).where(event.c.source == bindparam("source"), event.c.id == bindparam("event"))
+
+
+def _row(one: Event) -> dict[str, Any]:
+    return {
+        "source": one.source,
+        "id": one.id,
+        "type": one.type,
+        "user_id": one.user_id,
+        "channel": one.channel,
+        "data": one.data,
+        "body_hash": one.body_hash,
+        "at": one.at,
+    }
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(row.source, row.id, row.type, row.user_id, row.channel, row.data, row.at)
+
+
+def accept(conn: Connection, batch: Sequence[Event], claim_s: float) -> list[str]:
+    """Insert events, due for the sweeper after `claim_s` seconds.
+
+    Returns:
+        For each event, in order: `accepted`, `duplicate` (same source, id and body) or `conflict` (another body).
+    """
+    if not batch:
+        return []
+    first: dict[tuple[str, str], Event] = {}
+    for one in batch:
+        first.setdefault(one.key, one)
+    due = func.clock_timestamp() + timedelta(seconds=claim_s)
+    ordered = [first[key] for key in sorted(first)]
+    statement = (
+        insert(event)
+        .values([{**_row(one), "next_attempt_at": due} for one in ordered])
+        .on_conflict_do_nothing()
+        .returning(event.c.source, event.c.id)
+    )
+    new = {(row.source, row.id) for row in conn.execute(statement)}
+    known = {key: one.body_hash for key, one in first.items()}
+    old = [key for key in first if key not in new]
+    if old:
+        query = select(event.c.source, event.c.id, event.c.body_hash).where(tuple_(event.c.source, event.c.id).in_(old))
+        known.update({(row.source, row.id): row.body_hash for row in conn.execute(query)})
+    statuses = []
+    for one in batch:
+        if known[one.key] != one.body_hash:
+            statuses.append("conflict")
+        elif one.key in new:
+            statuses.append("accepted")
+            new.discard(one.key)
+        else:
+            statuses.append("duplicate")
+    return statuses
+
+
+def lock_unrouted(conn: Connection, refs: Sequence[Ref]) -> list[Event]:
+    """Lock those of the events that are still to be routed by exactly this attempt; twins at work are passed over."""
+    wanted = values(column("source", Text), column("id", Text), column("attempt", Integer), name="wanted").data(
+        [tuple(ref) for ref in refs]
+    )
+    query = (
+        select(*_COLUMNS)
+        .join(wanted, and_(event.c.source == wanted.c.source, event.c.id == wanted.c.id))
+        .where(event.c.attempts == wanted.c.attempt, event.c.routed_at.is_(None), event.c.parked_reason.is_(None))
+        .order_by(event.c.source, event.c.id)
+        .with_for_update(of=event, key_share=True, skip_locked=True)
+    )
+    return [_event(row) for row in conn.execute(query)]
+
+
+def mark_routed(conn: Connection, keys: Sequence[tuple[str, str]], outcome: str) -> None:
+    """Close events: everything that follows from them is in this transaction."""
+    if keys:
+        conn.execute(
+            update(event)
+            .where(tuple_(event.c.source, event.c.id).in_(list(keys)))
+            .values(routed_at=func.clock_timestamp(), next_attempt_at=None, outcome=outcome)
+        )
+
+
+def add_behaviours(conn: Connection, batch: Sequence[Event], outcome: str) -> list[Event]:
+    """Insert behaviour events that are routed in the same transaction; known ones are left out.
+
+    Returns:
+        The new ones.
+    """
+    if not batch:
+        return []
+    rows = [{**_row(one), "routed_at": func.clock_timestamp(), "outcome": outcome} for one in batch]
+    statement = insert(event).values(rows).on_conflict_do_nothing().returning(event.c.source, event.c.id)
+    new = {(row.source, row.id) for row in conn.execute(statement)}
+    return [one for one in batch if one.key in new]
+
+
+def behaviour_times(conn: Connection, user_id: str, channel: str, low: datetime, high: datetime) -> list[datetime]:
+    """Give the times of a user's behaviour events of one rule, between `low` and `high`, both excluded."""
+    query = select(event.c.at).where(
+        event.c.user_id == user_id,
+        event.c.type == "behaviour",
+        event.c.channel == channel,
+        event.c.at > low,
+        event.c.at < high,
+    )
+    return list(conn.execute(query).scalars())
+
+
+def find(conn: Connection, source: str, event_id: str) -> Event | None:
+    """Read an event."""
+    row = conn.execute(_ONE, {"source": source, "event": event_id}).one_or_none()
+    return _event(row) if row else None
+
+
+def state(conn: Connection, source: str, event_id: str) -> Row[*tuple[Any, ...]] | None:
+    """Read what became of an event: body_hash, candidates, answer, abandoned_at, outcome, at."""
+    return conn.execute(_STATE, {"source": source, "event": event_id}).one_or_none()
+
+
+def mark_consumed(conn: Connection, source: str, event_id: str) -> None:
+    """Record that an instance has consumed a behaviour event; the first time is kept."""
+    conn.execute(
+        update(event)
+        .where(event.c.source == source, event.c.id == event_id, event.c.consumed_at.is_(None))
+        .values(consumed_at=func.clock_timestamp())
+    )
+
+
+def record_answer(
+    conn: Connection, one: Event, part: dict[str, Any], *, candidates: Sequence[str] = (), outcome: str | None = None
+) -> bool:
+    """Add a part of a placement's answer to its event; the row is inserted if missing.
+
+    Args:
+        conn: the segment's transaction: this is its last statement.
+        one: the placement event.
+        part: activity code → its part of the answer.
+        candidates: the activities to be run for it, in order; kept from the first part on.
+        outcome: set when the whole is answered.
+
+    Returns:
+        False when the placement was abandoned meanwhile: the caller rolls back.
+    """
+    statement = insert(event).values(
+        {
+            **_row(one),
+            "candidates": list(candidates),
+            "answer": part,
+            "routed_at": func.clock_timestamp(),
+            "outcome": outcome,
+        }
+    )
+    merged = func.coalesce(event.c.answer, func.jsonb_build_object()).op("||")(statement.excluded.answer)
+    statement = statement.on_conflict_do_update(
+        index_elements=[event.c.source, event.c.id],
+        set_={"answer": merged, "outcome": func.coalesce(statement.excluded.outcome, event.c.outcome)},
+        where=event.c.abandoned_at.is_(None),
+    )
+    return conn.execute(statement.returning(event.c.id)).one_or_none() is not None
+
+
+def abandon(conn: Connection, one: Event) -> None:
+    """Give a placement up at its deadline: what is not committed by now never will be."""
+    now = func.clock_timestamp()
+    statement = insert(event).values({**_row(one), "abandoned_at": now, "routed_at": now, "outcome": "abandoned"})
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=[event.c.source, event.c.id],
+            set_={"abandoned_at": func.coalesce(event.c.abandoned_at, now), "outcome": "abandoned"},
+        )
+    )
+
+
+def postpone(conn: Connection, refs: Sequence[Ref], wait_s: float) -> None:
+    """Let the sweeper try these attempts again after `wait_s` seconds."""
+    if refs:
+        conn.execute(
+            update(event)
+            .where(tuple_(event.c.source, event.c.id, event.c.attempts).in_(list(refs)), event.c.routed_at.is_(None))
+            .values(next_attempt_at=func.clock_timestamp() + timedelta(seconds=wait_s))
+        )
+
+
+def park(conn: Connection, source: str, event_id: str, reason: str) -> None:
+    """Give up on an event, with the reason."""
+    conn.execute(
+        update(event)
+        .where(event.c.source == source, event.c.id == event_id, event.c.routed_at.is_(None))
+        .values(parked_reason=reason, next_attempt_at=None, outcome="parked")
+    )
+
+
+def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int) -> list[Ref]:
+    """Take unrouted events whose time has come for another attempt; those past `max_attempts` are parked.
+
+    The caller commits, then publishes.
+    """
+    due = (
+        select(event.c.source, event.c.id, event.c.attempts)
+        .where(event.c.next_attempt_at <= func.clock_timestamp(), event.c.routed_at.is_(None))
+        .order_by(event.c.next_attempt_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = conn.execute(due).all()
+    spent = [(row.source, row.id) for row in rows if row.attempts >= max_attempts]
+    again = [(row.source, row.id) for row in rows if row.attempts < max_attempts]
+    if spent:
+        conn.execute(
+            update(event)
+            .where(tuple_(event.c.source, event.c.id).in_(spent))
+            .values(parked_reason="no attempt came to an end", next_attempt_at=None, outcome="parked")
+        )
+    if not again:
+        return []
+    statement = (
+        update(event)
+        .where(tuple_(event.c.source, event.c.id).in_(again))
+        .values(attempts=event.c.attempts + 1, next_attempt_at=func.clock_timestamp() + timedelta(seconds=claim_s))
+        .returning(event.c.source, event.c.id, event.c.attempts)
+    )
+    return [(row.source, row.id, row.attempts) for row in conn.execute(statement)]

@@ -1,0 +1,270 @@
+"""Executions: one run of one instance's chain for one event. The history of attempts is kept with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Integer, and_, bindparam, cast, func, literal, null, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from tactics.store.tables import execution
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRow:
+    """An execution as stored. `step` names the next one (None: the first), `attempts` the only attempt that may run."""
+
+    id: UUID
+    user_id: str
+    activity_code: str
+    activity_version: int
+    link: str
+    channel_code: str
+    event_source: str
+    event_id: str
+    best_only: bool
+    locked: bool
+    attempts: int
+    step: str | None
+    epoch: int | None
+    outcome: str | None
+    context: dict[str, Any] | None
+    trace: list[dict[str, Any]] | None
+    business_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An execution that was taken for another attempt."""
+
+    id: UUID
+    attempt: int
+
+
+_COLUMNS = [execution.c[name] for name in ExecutionRow.__slots__]
+_BY_ID = select(*_COLUMNS).where(execution.c.id == bindparam("execution"))
+_LOCK = (
+    select(*_COLUMNS)
+    .where(execution.c.user_id == bindparam("user"), execution.c.id == bindparam("execution"))
+    .with_for_update(key_share=True)
+)
+_OF_EVENT = select(*_COLUMNS).where(
+    execution.c.user_id == bindparam("user"),
+    execution.c.event_source == bindparam("source"),
+    execution.c.event_id == bindparam("event"),
+)
+_THIS = (execution.c.user_id == bindparam("user"), execution.c.id == bindparam("execution"))
+_ADD_NEW = insert(execution).on_conflict_do_nothing().returning(execution.c.id)
+# What a segment says of itself when it commits: the attempt it ran for, beside the attempt that was current then.
+_HISTORY = {
+    execution.c.segments: execution.c.segments.op("||")(cast(bindparam("attempt"), Integer)),
+    execution.c.segment_attempts: execution.c.segment_attempts.op("||")(execution.c.attempts),
+}
+_FINISH = (
+    update(execution)
+    .where(*_THIS)
+    .values(
+        {
+            **_HISTORY,
+            execution.c.epoch: bindparam("new_epoch"),
+            execution.c.outcome: bindparam("new_outcome"),
+            execution.c.reason: bindparam("new_reason"),
+            execution.c.trace: bindparam("new_trace", type_=execution.c.trace.type),
+            execution.c.assets_unknown: bindparam("unknown"),
+            execution.c.finished_at: func.clock_timestamp(),
+            execution.c.next_attempt_at: null(),
+            execution.c.context: null(),
+        }
+    )
+)
+
+
+def find(conn: Connection, execution_id: UUID) -> ExecutionRow | None:
+    """Find an execution by its id alone, without a lock."""
+    row = conn.execute(_BY_ID, {"execution": execution_id}).one_or_none()
+    return ExecutionRow(*row) if row else None
+
+
+def lock(conn: Connection, user_id: str, execution_id: UUID) -> ExecutionRow | None:
+    """Lock an execution and read it."""
+    row = conn.execute(_LOCK, {"user": user_id, "execution": execution_id}).one_or_none()
+    return ExecutionRow(*row) if row else None
+
+
+def of_event(conn: Connection, user_id: str, source: str, event_id: str) -> list[ExecutionRow]:
+    """Give the executions of an event."""
+    rows = conn.execute(_OF_EVENT, {"user": user_id, "source": source, "event": event_id})
+    return [ExecutionRow(*row) for row in rows]
+
+
+def add_new(conn: Connection, rows: Sequence[dict[str, Any]], claim_s: float) -> set[UUID]:
+    """Insert executions, due for the sweeper after `claim_s` seconds; one an (event, instance) that exists is left out.
+
+    Returns:
+        The ids that were inserted.
+    """
+    if not rows:
+        return set()
+    statement = _ADD_NEW.values([{**row, "next_attempt_at": func.now() + timedelta(seconds=claim_s)} for row in rows])
+    return set(conn.execute(statement).scalars())
+
+
+def add_finished(conn: Connection, row: dict[str, Any]) -> bool:
+    """Insert an execution that began and ends in one segment.
+
+    Returns:
+        False when this event has an execution for this instance already: a twin was faster.
+    """
+    history = {"segments": [row["attempts"]], "segment_attempts": [row["attempts"]]}
+    statement = _ADD_NEW.values({**row, **history, "finished_at": func.clock_timestamp()})
+    return conn.execute(statement).one_or_none() is not None
+
+
+def finish(
+    conn: Connection,
+    row: ExecutionRow,
+    *,
+    attempt: int,
+    epoch: int | None,
+    outcome: str,
+    reason: str | None,
+    trace: list[dict[str, Any]],
+    assets_unknown: bool = False,
+) -> None:
+    """Close an execution with its outcome."""
+    conn.execute(
+        _FINISH,
+        {
+            "user": row.user_id,
+            "execution": row.id,
+            "attempt": attempt,
+            "new_epoch": epoch,
+            "new_outcome": outcome,
+            "new_reason": reason,
+            "new_trace": trace,
+            "unknown": assets_unknown,
+        },
+    )
+
+
+def suspend(
+    conn: Connection,
+    row: ExecutionRow,
+    *,
+    attempt: int,
+    epoch: int,
+    step: str,
+    context: dict[str, Any],
+    trace: list[dict[str, Any]],
+    claim_s: float,
+) -> None:
+    """Write where an execution goes on: the next step, and everything that it needs."""
+    conn.execute(
+        update(execution)
+        .where(execution.c.user_id == row.user_id, execution.c.id == row.id)
+        .values(
+            {
+                execution.c.segments: execution.c.segments.op("||")(literal(attempt)),
+                execution.c.segment_attempts: execution.c.segment_attempts.op("||")(execution.c.attempts),
+                execution.c.epoch: epoch,
+                execution.c.step: step,
+                execution.c.context: context,
+                execution.c.trace: trace,
+                execution.c.next_attempt_at: func.clock_timestamp() + timedelta(seconds=claim_s),
+            }
+        )
+    )
+
+
+def postpone(
+    conn: Connection, row: ExecutionRow, *, attempt: int, wait_s: float, reason: str, trace: object = None
+) -> bool:
+    """Let the sweeper try again after `wait_s` seconds, unless a later attempt has begun.
+
+    Returns:
+        Whether this attempt was still the current one.
+    """
+    values: dict[str, Any] = {"next_attempt_at": func.clock_timestamp() + timedelta(seconds=wait_s), "reason": reason}
+    if trace is not None:
+        values["trace"] = trace
+    current = and_(execution.c.attempts == attempt, execution.c.finished_at.is_(None))
+    statement = update(execution).where(execution.c.user_id == row.user_id, execution.c.id == row.id, current)
+    return conn.execute(statement.values(values).returning(execution.c.id)).one_or_none() is not None
+
+
+def restart(conn: Connection, row: ExecutionRow) -> None:
+    """Let an execution begin again from its first step, as soon as the sweeper sees it."""
+    conn.execute(
+        update(execution)
+        .where(execution.c.user_id == row.user_id, execution.c.id == row.id)
+        .values(step=None, epoch=None, context=None, trace=None, next_attempt_at=func.clock_timestamp())
+    )
+
+
+def park(conn: Connection, row: ExecutionRow, *, attempt: int, reason: str) -> None:
+    """Give up on an execution, with the reason; `tactics explain` shows it."""
+    current = and_(execution.c.attempts == attempt, execution.c.finished_at.is_(None))
+    conn.execute(
+        update(execution)
+        .where(execution.c.user_id == row.user_id, execution.c.id == row.id, current)
+        .values(next_attempt_at=None, outcome="parked", reason=reason, finished_at=func.clock_timestamp())
+    )
+
+
+def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int) -> list[Claim]:
+    """Take executions whose time has come for another attempt.
+
+    Those past `max_attempts` are parked instead. The caller commits, then publishes.
+    """
+    due = (
+        select(execution.c.user_id, execution.c.id)
+        .where(execution.c.next_attempt_at <= func.clock_timestamp(), execution.c.finished_at.is_(None))
+        .order_by(execution.c.next_attempt_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    locked = conn.execute(due).all()
+    if not locked:
+        return []
+    ids = [row.id for row in locked]
+    users = sorted({row.user_id for row in locked})
+    chosen = and_(execution.c.user_id.in_(users), execution.c.id.in_(ids))
+    spent = execution.c.attempts >= max_attempts
+    conn.execute(
+        update(execution)
+        .where(chosen, spent)
+        .values(
+            next_attempt_at=None,
+            outcome="parked",
+            reason=func.coalesce(execution.c.reason, "no attempt came to an end"),
+            finished_at=func.clock_timestamp(),
+        )
+    )
+    statement = (
+        update(execution)
+        .where(chosen, ~spent)
+        .values(attempts=execution.c.attempts + 1, next_attempt_at=func.clock_timestamp() + timedelta(seconds=claim_s))
+        .returning(execution.c.id, execution.c.attempts)
+    )
+    return [Claim(*row) for row in conn.execute(statement)]
+
+
+def unreconciled(conn: Connection, limit: int) -> list[ExecutionRow]:
+    """Lock finished executions whose answer was given without knowing the assets, oldest first."""
+    tagged = and_(execution.c.assets_unknown, execution.c.reconciled_at.is_(None), execution.c.finished_at.is_not(None))
+    query = select(*_COLUMNS).where(tagged).order_by(execution.c.finished_at).limit(limit)
+    return [ExecutionRow(*row) for row in conn.execute(query.with_for_update(skip_locked=True))]
+
+
+def set_reconciled(conn: Connection, row: ExecutionRow) -> None:
+    """Record that a tagged execution was looked at."""
+    conn.execute(
+        update(execution)
+        .where(execution.c.user_id == row.user_id, execution.c.id == row.id)
+        .values(reconciled_at=func.clock_timestamp())
+    )

@@ -1,0 +1,1 @@
+"""The plays that come with Tactics."""
