@@ -19,7 +19,8 @@ from tactics.celery_app import TacticsApp
 from tactics.chain import TASK_PREFIX, StepTask
 from tactics.domain.context import TacticsInstanceContext
 from tactics.errors import TacticsError
-from tactics.segment import Run, Segment, open_stored
+from tactics.opening import open_stored
+from tactics.segment import Run, Segment
 
 Ctx = TypeVar("Ctx", bound=TacticsInstanceContext)
 _NAME = re.compile(r"^[a-z][a-z0-9]*(_[a-z0-9]+)+$")

@@ -9,19 +9,16 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Protocol
-from uuid import UUID
 
 import redis
 import structlog
 from sqlalchemy import Connection
 
-from tactics.domain.activity import Link, TacticsActivity
+from tactics.domain.activity import Link
 from tactics.domain.context import TacticsInstanceContext
-from tactics.domain.event import Event
 from tactics.errors import TacticsError
 from tactics.runtime import Gateways, Runtime
 from tactics.store import events, executions, instances, lease, prepared
@@ -186,7 +183,7 @@ class Segment:
     def close(self) -> None:
         """Give connection and lock back; what was not committed is gone."""
         self.run.conn.close()
-        _let_go(self.run.runtime, self.held)
+        let_go(self.run.runtime, self.held)
 
     def suspend(self, next_step: str) -> None:
         """Commit up to here and write where the execution goes on; the caller publishes the next step."""
@@ -210,6 +207,7 @@ class Segment:
         """Take everything back, and record why, for the sweeper and for people."""
         run, row = self.run, self.run.execution
         run.conn.rollback()
+        run.trace[-1]["outcome"] = "failed"
         reason = f"{step.name}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:500]
         log.warning("step_failed", execution=str(row.id), step=step.name, attempt=run.attempt, error=reason)
         try:
@@ -323,229 +321,9 @@ def _store_placement(conn: Connection, run: Run, ctx: TacticsInstanceContext) ->
     run.stored = True
 
 
-def _let_go(runtime: Runtime, held: Lease) -> None:
+def let_go(runtime: Runtime, held: Lease) -> None:
+    """Give a lock back; without Redis it falls by itself."""
     try:
         lease.release(runtime.redis, held)
-    except redis.RedisError as error:  # it falls by itself
-        log.warning("lease_not_released", key=held.key, error=str(error))
-
-
-def take_lease(
-    runtime: Runtime, row: ExecutionRow, attempt: int, twin: Lease | None = None
-) -> tuple[int, Lease, bytes | None]:
-    """Take the instance's lock and read its prepared data in one round trip.
-
-    Without Redis the segment goes on without a lock: the row lock and the epoch protect what it writes.
-    """
-    key = lease.lease_key(row.activity_code, row.user_id) if row.locked else ""
-    try:
-        return lease.take(
-            runtime.redis,
-            key=key,
-            prepared_key=prepared.prepared_key(row.activity_code, row.user_id),
-            execution_id=row.id,
-            attempt=attempt,
-            expiry_ms=runtime.settings.lease_s * 1000,
-            twin=twin,
-        )
     except redis.RedisError as error:
-        log.warning("no_lease", key=key, error=str(error))
-        return lease.TAKEN, Lease("", ""), None
-
-
-def open_stored(
-    runtime: Runtime, templates: Mapping[str, Template], execution_id: UUID, attempt: int, step: str
-) -> Segment | None:
-    """Open the segment that a message asks for.
-
-    Returns:
-        None when there is nothing to do: a stale attempt, an execution that ended, or one whose instance is busy (the
-        sweeper tries that again).
-    """
-    with runtime.engine.connect() as conn:
-        row = executions.find(conn, execution_id)
-        conn.rollback()
-    if row is None or not _current(row, attempt, step, runtime, templates):
-        return None
-    code, held, text = take_lease(runtime, row, attempt)
-    if code != lease.TAKEN:
-        with runtime.engine.begin() as conn:
-            executions.postpone(conn, row, attempt=attempt, wait_s=backoff_s(runtime, 1), reason="busy")
-        return None
-    conn = runtime.engine.connect()
-    segment = None
-    try:
-        segment = _begin_stored(runtime, templates, conn, row, attempt, step, held, text)
-    finally:
-        if segment is None:
-            conn.close()
-            _let_go(runtime, held)
-    return segment
-
-
-def _current(row: ExecutionRow, attempt: int, step: str, runtime: Runtime, templates: Mapping[str, Template]) -> bool:
-    """Tell whether this attempt at this step is the one that may run: any other is late, and says nothing."""
-    if row.finished_at is not None or row.attempts != attempt:
-        return False
-    return row.step == step or (row.step is None and step == first_step(runtime, templates, row))
-
-
-def chain_of(runtime: Runtime, templates: Mapping[str, Template], row: ExecutionRow) -> Sequence[Any]:
-    """Give the steps that an execution runs: its activity's template decides."""
-    activity = runtime.activity(row.activity_code, row.activity_version)
-    return templates[activity.template_type].chain(row.link, row.channel_code)  # type: ignore[arg-type]
-
-
-def first_step(runtime: Runtime, templates: Mapping[str, Template], row: ExecutionRow) -> str:
-    """Name the first step of an execution's chain."""
-    return str(chain_of(runtime, templates, row)[0].name)
-
-
-def _begin_stored(
-    runtime: Runtime,
-    templates: Mapping[str, Template],
-    conn: Connection,
-    row: ExecutionRow,
-    attempt: int,
-    step: str,
-    held: Lease,
-    text: bytes | None,
-) -> Segment | None:
-    activity = runtime.activity(row.activity_code, row.activity_version)
-    template = templates[activity.template_type]
-    begins = row.epoch is None
-    opened = instances.open_epoch if begins else instances.lock
-    instance = opened(conn, row.user_id, row.activity_code)
-    fresh = executions.lock(conn, row.user_id, row.id)
-    if fresh is None or not _current(fresh, attempt, step, runtime, templates):
-        return None
-    event = events.find(conn, row.event_source, row.event_id)
-    if event is None:  # retention took it; nobody can say any more what was to be done
-        executions.park(conn, row, attempt=attempt, reason="its event is gone")
-        conn.commit()
-        return None
-    ctx = _context(template, activity, event, fresh, runtime, conn)
-    segment = make_segment(runtime, template, ctx, conn, fresh, attempt, instance, held, text, stored=True)
-    if not begins and instance.epoch != fresh.epoch:
-        _begin_anew(segment)
-        return None
-    return segment
-
-
-def _context(
-    template: Template,
-    activity: TacticsActivity,
-    event: Event,
-    row: ExecutionRow,
-    runtime: Runtime,
-    conn: Connection,
-) -> TacticsInstanceContext:
-    if row.context is not None:
-        return template.context_type.from_json(row.context, activity=activity, event=event)
-    now: datetime = runtime.now(conn, event.at)
-    return template.context_type(activity=activity, event=event, link="prepare", now=now)
-
-
-def _begin_anew(segment: Segment) -> None:
-    """Answer a newer epoch: a preparation starts over under a new one, a placement is superseded."""
-    run, ctx = segment.run, segment.ctx
-    if run.execution.link == "prepare":
-        executions.restart(run.conn, run.execution)
-    else:
-        ctx.outcome = "superseded"
-        executions.finish(
-            run.conn,
-            run.execution,
-            attempt=run.attempt,
-            epoch=run.execution.epoch,
-            outcome="superseded",
-            reason="a newer execution of this instance began",
-            trace=run.trace,
-        )
-        events.record_answer(run.conn, ctx.event, {ctx.activity.code: not_shown(ctx)})
-    run.conn.commit()
-
-
-def open_placement(
-    runtime: Runtime,
-    template: Template,
-    ctx: TacticsInstanceContext,
-    row: ExecutionRow,
-    twin: Lease | None = None,
-) -> tuple[int, Segment | None]:
-    """Open the segment of a placement's execution, which is not stored yet.
-
-    Returns:
-        lease.TAKEN and the segment; or lease.BUSY or lease.TWIN and None.
-    """
-    code, held, text = take_lease(runtime, row, row.attempts, twin)
-    if code != lease.TAKEN:
-        return code, None
-    conn = runtime.engine.connect()
-    try:
-        instance = instances.open_epoch(conn, row.user_id, row.activity_code)
-    except BaseException:
-        conn.close()
-        _let_go(runtime, held)
-        raise
-    segment = make_segment(runtime, template, ctx, conn, row, row.attempts, instance, held, text, stored=False)
-    return code, segment
-
-
-def make_segment(
-    runtime: Runtime,
-    template: Template,
-    ctx: TacticsInstanceContext,
-    conn: Connection,
-    row: ExecutionRow,
-    attempt: int,
-    instance: InstanceRow,
-    held: Lease,
-    text: bytes | None,
-    *,
-    stored: bool,
-) -> Segment:
-    """Put a segment together from what was locked and read."""
-
-    def rebuild(target: TacticsInstanceContext) -> None:
-        rebuild_prepared(template, run, target)
-
-    run = Run(
-        runtime=runtime,
-        conn=conn,
-        execution=row,
-        attempt=attempt,
-        epoch=instance.epoch,
-        instance=instance,
-        prepared_text=text,
-        rebuild=rebuild,
-        stored=stored,
-        trace=list(row.trace or []),
-    )
-    return Segment(template, ctx, run, held)
-
-
-def rebuild_prepared(template: Template, run: Run, target: TacticsInstanceContext) -> None:
-    """Prepare again what Redis lost, inside the placement's segment, for the event that prepared it last.
-
-    The preparation steps up to the one that saves run in place; one that would hop is left out, and the notes say so.
-    """
-    instance = run.instance
-    event = events.find(run.conn, instance.prepared_source or "", instance.prepared_event_id or "")
-    if event is None:
-        target.stop("not_prepared", "what prepared it is too long ago")
-        return
-    ctx = template.context_type(activity=target.activity, event=event, link="prepare", now=target.now)
-    for step in template.chain("prepare", event.channel or ""):
-        if step.isolated:
-            target.notes.append(f"prepared again without {step.name}, which runs elsewhere")
-            continue
-        if step.applies(ctx):
-            try:
-                step(ctx, run)
-            except redis.RedisError as error:
-                log.warning("rebuilt_not_saved", execution=str(run.execution.id), error=str(error))
-            run.trace.append({"step": f"load_prepared > {step.name}", "outcome": "ran", "ms": 0.0})
-        if step.saves or ctx.stopped:
-            break
-    target.refill(ctx.prepared_data())
+        log.warning("lease_not_released", key=held.key, error=str(error))

@@ -177,6 +177,7 @@ def _json_lines(path: Path, text: str, lines: list[int]) -> Iterator[object]:
 
 def _csv(path: Path, text: str, lines: list[int], json_columns: frozenset[str]) -> Iterator[dict[str, object]]:
     reader = csv.reader(StringIO(text, newline=""), strict=True)
+    start = 1
     try:
         header = next(reader, [])
         columns = [(name.removesuffix(":json"), name.endswith(":json") or name in json_columns) for name in header]
@@ -196,4 +197,4 @@ def _csv(path: Path, text: str, lines: list[int], json_columns: frozenset[str]) 
                 }
             start = reader.line_num + 1
     except csv.Error as error:
-        raise _refusal(path, reader.line_num, None, str(error)) from None
+        raise _refusal(path, start, None, str(error)) from None

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from tactics.celery_app import TacticsApp
 from tactics.chain import start_chain
 from tactics.domain.event import Event
-from tactics.segment import chain_of
+from tactics.opening import chain_of
 from tactics.store import activities, executions
 from tactics.store.executions import ExecutionRow
 

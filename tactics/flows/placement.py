@@ -19,8 +19,9 @@ from tactics.domain.context import SHOWN
 from tactics.domain.event import Event
 from tactics.domain.grant import largest_value
 from tactics.errors import Busy, IdempotencyConflict, UnknownChannel
-from tactics.segment import Segment, not_shown, open_placement
-from tactics.store import activities, events, lease
+from tactics.opening import open_placement
+from tactics.segment import Segment, not_shown
+from tactics.store import activities, events, executions, lease
 from tactics.store.executions import ExecutionRow
 from tactics.store.lease import Lease
 
@@ -154,6 +155,7 @@ def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
             at=request.at or now,
         )
         known = events.state(conn, *event.key) if request.key else None
+        earlier = executions.of_event(conn, request.user_id, *event.key) if known is not None else []
         found = activities.by_channel(conn, "grant", request.channel_code, now)
         if not found and not activities.channel_known(conn, "grant", request.channel_code):
             raise UnknownChannel(
@@ -171,7 +173,8 @@ def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
     elif request.best_only:
         loaded.sort(key=lambda one: (-one.priority, -largest_value(one), one.code))
     twin = lease.twin_mark(request.source, request.key) if request.key else None
-    return _Visit(app, request, event, now, loaded, deadline, twin, parts)
+    ids = {row.activity_code: str(row.id) for row in earlier}
+    return _Visit(app, request, event, now, loaded, deadline, twin, parts, ids)
 
 
 def _run(one: _Visit, activity: TacticsActivity) -> Part:
@@ -268,9 +271,9 @@ def _outrank(one: _Visit, losers: Sequence[TacticsActivity]) -> None:
 def _answer(one: _Visit) -> PlacementAnswer:
     parts = [one.parts[activity.code] for activity in one.candidates if activity.code in one.parts]
     results = [part for part in parts if part.get("outcome") in SHOWN]
-    ids = [part["execution_id"] for part in results] + list(one.execution_ids.values())
+    ids = [one.execution_ids[activity.code] for activity in one.candidates if activity.code in one.execution_ids]
     return PlacementAnswer(
-        execution_ids=list(dict.fromkeys(ids)),
+        execution_ids=ids,
         results=results,
         not_shown=[part for part in parts if part.get("outcome") not in SHOWN],
         complete=one.complete,

@@ -49,7 +49,7 @@ _PREPARED = (
     update(instance)
     .where(*_KEY)
     .values(
-        prepared_epoch=bindparam("epoch"),
+        prepared_epoch=bindparam("new_epoch"),
         prepared_source=bindparam("source"),
         prepared_event_id=bindparam("event"),
         prepared_at=bindparam("at"),
@@ -87,4 +87,4 @@ def set_prepared(
 ) -> None:
     """Record which event prepared the instance, under which epoch; prepared data of any other reads as missing."""
     key = {"user": user_id, "activity": activity_code}
-    conn.execute(_PREPARED, {**key, "epoch": epoch, "source": source, "event": event_id, "at": at})
+    conn.execute(_PREPARED, {**key, "new_epoch": epoch, "source": source, "event": event_id, "at": at})

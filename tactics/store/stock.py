@@ -99,7 +99,7 @@ def _redeclare(
         if wanted != before:
             _move(conn, key, before, wanted)
     gone = pool - len(declared.codes) if declared.codes is not None else 0
-    return [f"benefit {name!r}: {gone} codes are no longer in the document but stay in the pool"] if gone > 0 else []
+    return [f"benefit {name!r}: codes that are no longer in the document stay in the pool: {gone}"] if gone > 0 else []
 
 
 def _move(conn: Connection, key: dict[str, str], before: int, wanted: int) -> None:

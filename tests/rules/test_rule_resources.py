@@ -163,7 +163,12 @@ UNKNOWN: list[tuple[Block, object, str, str]] = [
         "wrong_type",
         "behaviours[5].item_sets",
     ),
-    (rules.behaviour_quantity("buy", 9), with_behaviour(**ago(1, quantity="2")), "wrong_type", "behaviours[5].quantity"),
+    (
+        rules.behaviour_quantity("buy", 9),
+        with_behaviour(**ago(1, quantity="2")),
+        "wrong_type",
+        "behaviours[5].quantity",
+    ),
     (rules.seconds_since("sing"), FACTS, "missing", "a behaviour with action sing is missing"),
     (rules.seconds_since("buy"), without("now"), "missing", "now is missing"),
     (rules.seconds_since("buy"), without("behaviours"), "missing", "behaviours is missing"),

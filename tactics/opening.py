@@ -1,0 +1,223 @@
+"""Opening a segment: the lock, the epoch, and the check that this attempt is the one that may run.
+
+Order: lease (with the prepared data, one Redis trip) → instance row, its epoch begun or checked → execution row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import redis
+import structlog
+from sqlalchemy import Connection
+
+from tactics.domain.activity import TacticsActivity
+from tactics.domain.context import TacticsInstanceContext
+from tactics.domain.event import Event
+from tactics.rebuilding import rebuild_prepared
+from tactics.runtime import Runtime
+from tactics.segment import Run, Segment, Template, backoff_s, let_go, not_shown
+from tactics.store import events, executions, instances, lease, prepared
+from tactics.store.executions import ExecutionRow
+from tactics.store.instances import InstanceRow
+from tactics.store.lease import Lease
+
+log = structlog.get_logger()
+
+
+def take_lease(
+    runtime: Runtime, row: ExecutionRow, attempt: int, twin: Lease | None = None
+) -> tuple[int, Lease, bytes | None]:
+    """Take the instance's lock and read its prepared data in one round trip.
+
+    Without Redis the segment goes on without a lock: the row lock and the epoch protect what it writes.
+    """
+    key = lease.lease_key(row.activity_code, row.user_id) if row.locked else ""
+    try:
+        return lease.take(
+            runtime.redis,
+            key=key,
+            prepared_key=prepared.prepared_key(row.activity_code, row.user_id),
+            execution_id=row.id,
+            attempt=attempt,
+            expiry_ms=runtime.settings.lease_s * 1000,
+            twin=twin,
+        )
+    except redis.RedisError as error:
+        log.warning("no_lease", key=key, error=str(error))
+        return lease.TAKEN, Lease("", ""), None
+
+
+def open_stored(
+    runtime: Runtime, templates: Mapping[str, Template], execution_id: UUID, attempt: int, step: str
+) -> Segment | None:
+    """Open the segment that a message asks for.
+
+    Returns:
+        None when there is nothing to do: a stale attempt, an execution that ended, or one whose instance is busy (the
+        sweeper tries that again).
+    """
+    with runtime.engine.connect() as conn:
+        row = executions.find(conn, execution_id)
+        conn.rollback()
+    if row is None or not _current(row, attempt, step, runtime, templates):
+        return None
+    code, held, text = take_lease(runtime, row, attempt)
+    if code != lease.TAKEN:
+        with runtime.engine.begin() as conn:
+            executions.postpone(conn, row, attempt=attempt, wait_s=backoff_s(runtime, 1), reason="busy")
+        return None
+    conn = runtime.engine.connect()
+    segment = None
+    try:
+        segment = _begin_stored(runtime, templates, conn, row, attempt, step, held, text)
+    finally:
+        if segment is None:
+            conn.close()
+            let_go(runtime, held)
+    return segment
+
+
+def _current(row: ExecutionRow, attempt: int, step: str, runtime: Runtime, templates: Mapping[str, Template]) -> bool:
+    """Tell whether this attempt at this step is the one that may run: any other is late, and says nothing."""
+    if row.finished_at is not None or row.attempts != attempt:
+        return False
+    return row.step == step or (row.step is None and step == first_step(runtime, templates, row))
+
+
+def chain_of(runtime: Runtime, templates: Mapping[str, Template], row: ExecutionRow) -> Sequence[Any]:
+    """Give the steps that an execution runs: its activity's template decides."""
+    activity = runtime.activity(row.activity_code, row.activity_version)
+    return templates[activity.template_type].chain(row.link, row.channel_code)  # type: ignore[arg-type]
+
+
+def first_step(runtime: Runtime, templates: Mapping[str, Template], row: ExecutionRow) -> str:
+    """Name the first step of an execution's chain."""
+    return str(chain_of(runtime, templates, row)[0].name)
+
+
+def _begin_stored(
+    runtime: Runtime,
+    templates: Mapping[str, Template],
+    conn: Connection,
+    row: ExecutionRow,
+    attempt: int,
+    step: str,
+    held: Lease,
+    text: bytes | None,
+) -> Segment | None:
+    activity = runtime.activity(row.activity_code, row.activity_version)
+    template = templates[activity.template_type]
+    begins = row.epoch is None
+    opened = instances.open_epoch if begins else instances.lock
+    instance = opened(conn, row.user_id, row.activity_code)
+    fresh = executions.lock(conn, row.user_id, row.id)
+    if fresh is None or not _current(fresh, attempt, step, runtime, templates):
+        return None
+    event = events.find(conn, row.event_source, row.event_id)
+    if event is None:  # retention took it; nobody can say any more what was to be done
+        executions.park(conn, row, attempt=attempt, reason="its event is gone")
+        conn.commit()
+        return None
+    ctx = _context(template, activity, event, fresh, runtime, conn)
+    segment = make_segment(runtime, template, ctx, conn, fresh, attempt, instance, held, text, stored=True)
+    if not begins and instance.epoch != fresh.epoch:
+        _begin_anew(segment)
+        return None
+    return segment
+
+
+def _context(
+    template: Template,
+    activity: TacticsActivity,
+    event: Event,
+    row: ExecutionRow,
+    runtime: Runtime,
+    conn: Connection,
+) -> TacticsInstanceContext:
+    if row.context is not None:
+        return template.context_type.from_json(row.context, activity=activity, event=event)
+    now: datetime = runtime.now(conn, event.at)
+    return template.context_type(activity=activity, event=event, link="prepare", now=now)
+
+
+def _begin_anew(segment: Segment) -> None:
+    """Answer a newer epoch: a preparation starts over under a new one, a placement is superseded."""
+    run, ctx = segment.run, segment.ctx
+    if run.execution.link == "prepare":
+        executions.restart(run.conn, run.execution)
+    else:
+        ctx.outcome = "superseded"
+        executions.finish(
+            run.conn,
+            run.execution,
+            attempt=run.attempt,
+            epoch=run.execution.epoch,
+            outcome="superseded",
+            reason="a newer execution of this instance began",
+            trace=run.trace,
+        )
+        events.record_answer(run.conn, ctx.event, {ctx.activity.code: not_shown(ctx)})
+    run.conn.commit()
+
+
+def open_placement(
+    runtime: Runtime,
+    template: Template,
+    ctx: TacticsInstanceContext,
+    row: ExecutionRow,
+    twin: Lease | None = None,
+) -> tuple[int, Segment | None]:
+    """Open the segment of a placement's execution, which is not stored yet.
+
+    Returns:
+        lease.TAKEN and the segment; or lease.BUSY or lease.TWIN and None.
+    """
+    code, held, text = take_lease(runtime, row, row.attempts, twin)
+    if code != lease.TAKEN:
+        return code, None
+    conn = runtime.engine.connect()
+    try:
+        instance = instances.open_epoch(conn, row.user_id, row.activity_code)
+    except BaseException:
+        conn.close()
+        let_go(runtime, held)
+        raise
+    segment = make_segment(runtime, template, ctx, conn, row, row.attempts, instance, held, text, stored=False)
+    return code, segment
+
+
+def make_segment(
+    runtime: Runtime,
+    template: Template,
+    ctx: TacticsInstanceContext,
+    conn: Connection,
+    row: ExecutionRow,
+    attempt: int,
+    instance: InstanceRow,
+    held: Lease,
+    text: bytes | None,
+    *,
+    stored: bool,
+) -> Segment:
+    """Put a segment together from what was locked and read."""
+
+    def rebuild(target: TacticsInstanceContext) -> None:
+        rebuild_prepared(template, run, target)
+
+    run = Run(
+        runtime=runtime,
+        conn=conn,
+        execution=row,
+        attempt=attempt,
+        epoch=instance.epoch,
+        instance=instance,
+        prepared_text=text,
+        rebuild=rebuild,
+        stored=stored,
+        trace=list(row.trace or []),
+    )
+    return Segment(template, ctx, run, held)
