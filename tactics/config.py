@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,10 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tactics.errors import NotConfigured
+
+
+# Postgres does not run as root, and whom it runs as cannot enter root's own home.
+ROOT_HOME = Path("/var/lib/tactics")
 
 
 class Settings(BaseSettings):
@@ -19,7 +24,7 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="Postgres, as postgresql+psycopg://user:password@host:port/name")
     redis_url: str = Field("", description="Redis or Valkey, as redis://:password@host:port/0")
     home: Path = Field(
-        default_factory=lambda: Path.home() / ".local" / "share" / "tactics",
+        default_factory=lambda: ROOT_HOME if os.geteuid() == 0 else Path.home() / ".local" / "share" / "tactics",
         description="Where `tactics up` keeps its servers' data.",
     )
     plugins: Annotated[tuple[str, ...], NoDecode] = Field((), description="Modules to load, separated by commas.")

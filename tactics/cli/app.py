@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tactics.cli import activity, attach, catalogue, db
+from tactics.cli import activity, attach, catalogue, db, rules
 from tactics.cli.output import show_error, wants_json
 from tactics.cli.trouble import exit_code, explain
 
@@ -42,3 +42,4 @@ app.add_typer(catalogue.users, name="users")
 app.add_typer(catalogue.items, name="items")
 app.add_typer(catalogue.item_sets, name="item-sets")
 app.add_typer(db.app, name="db")
+app.add_typer(rules.app, name="rules")

@@ -19,6 +19,7 @@ def build_result(ctx: TacticsInstanceContext, run: Run) -> None:
         "expression": {"title": words.title, "text": words.text},
         "assets": ctx.assets,
         "items": shown_items(ctx),
+        **({"placement": ctx.placement} if ctx.placement else {}),
         **({"notes": ctx.notes} if ctx.notes else {}),
     }
 

@@ -322,7 +322,7 @@ def test_help_is_fast_and_complete() -> None:
     program = f"import sys, tactics.cli.app; print({heavy} or 'none')"
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "none\n"
     said = _ok("--help")
-    assert all(name in said for name in ("activity", "users", "items", "item-sets", "db"))
+    assert all(name in said for name in ("activity", "users", "items", "item-sets", "db", "rules"))
 
 
 def test_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

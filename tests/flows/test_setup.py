@@ -193,7 +193,7 @@ def test_bad_rows_are_named_together(runtime: Runtime) -> None:
 
 def test_item_sets_are_replaced_whole(runtime: Runtime) -> None:
     """A set named holds exactly what it is given, as rows or as a mapping; the others stay."""
-    rows: list[object] = [{"item_set": "a", "item_id": one} for one in "xyx"] + [{"item_set": "b", "item_id": "x"}]
+    rows: list[object] = [{"item_set": name, "item_id": one} for name, one in ("ax", "ay", "ax", "bx")]
     assert setup.import_item_sets(runtime, rows) == {"a": 2, "b": 1}
     assert setup.import_item_sets(runtime, {"a": ["z"], "empty": []}) == {"a": 1, "empty": 0}
     with runtime.engine.connect() as conn:
