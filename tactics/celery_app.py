@@ -82,7 +82,7 @@ def create_app(settings: Settings, open_runtime: Callable[[Settings], Runtime] =
         task_store_errors_even_if_ignored=False,
         task_time_limit=limit,
         task_soft_time_limit=limit - max(1, limit // 10),
-        task_queues=[Queue(name) for name in QUEUES],
+        task_queues=[Queue(name, routing_key=name) for name in QUEUES],
         task_default_queue="prepare",
         task_create_missing_queues=True,
         task_publish_retry=True,

@@ -21,9 +21,10 @@ from celery._state import get_current_worker_task
 from celery.app.trace import build_tracer
 from celery.utils import uuid
 from kombu.exceptions import OperationalError
+from kombu.exceptions import OperationalError
 
 from tactics.celery_app import TacticsApp
-from tactics.segment import Segment, Step
+from tactics.segment import Segment, Step, StepFailed
 
 log = structlog.get_logger()
 
@@ -55,7 +56,10 @@ class Runner:
     def keep(
         self, task: TacticsTask, args: Sequence[Any], *, rest: list[Any], parent: Any = None, segment: Any = None
     ) -> None:
-        """Keep a step to be run once the current one returned; `rest` is the chain after it, last step first."""
+        """Keep a step to be run once the current one returned; `rest` is the chain after it, last step first.
+
+        What continues a chain comes before chains that have not begun: one segment is open at a time.
+        """
         task_id = uuid()
         root = (parent.root_id or parent.id) if parent else task_id
         request = {
@@ -72,7 +76,11 @@ class Runner:
             "runner": self,
             "segment": segment,
         }
-        self.waiting.append(_Waiting(task, task_id, args, request))
+        waiting = _Waiting(task, task_id, args, request)
+        if segment is None:
+            self.waiting.append(waiting)
+        else:
+            self.waiting.appendleft(waiting)
 
     def run_waiting(self) -> None:
         """Run what was kept, and what that keeps, until nothing is left."""
@@ -104,11 +112,16 @@ class Runner:
             with self.app.events.default_dispatcher(hostname=self.hostname) as dispatcher:
                 dispatcher.buffer_group, dispatcher.buffer_limit = {"task"}, len(self.events) + 1
                 for kind, fields in self.events:
-                    dispatcher.send(kind, **fields)
+                    dispatcher.send(kind, Event=_event, **fields)
                 dispatcher.flush()
-        except (OperationalError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # Redis' own errors come through, and what is committed stays
             log.warning("task_events_not_sent", count=len(self.events), error=str(error))
         self.events.clear()
+
+
+def _event(kind: str, *, clock: int, **fields: Any) -> dict[str, Any]:  # noqa: ARG001  # see below
+    # A pool process's logical clock is its own: without it the receiver orders events as they come in, step after step.
+    return {**fields, "type": kind}
 
 
 class TacticsTask(Task):  # type: ignore[misc]  # Celery ships no types
@@ -159,7 +172,7 @@ class StepTask(TacticsTask):
         if self._stays(options):
             request.runner.keep(self, args or (), rest=options.get("chain") or [], parent=request, segment=segment)
             return None
-        segment.suspend(self.name.removeprefix(TASK_PREFIX))
+        _hop(segment, parent.step, self.name.removeprefix(TASK_PREFIX))
         return super().apply_async(args, kwargs, task_id=task_id, **options)
 
     def _stays(self, options: dict[str, Any]) -> bool:
@@ -169,6 +182,17 @@ class StepTask(TacticsTask):
             and not self.isolated
             and not any(value for name, value in options.items() if name not in _HARMLESS | structural)
         )
+
+
+def _hop(segment: Segment, last: Step, next_step: str) -> None:
+    """Write down where the execution goes on. What cannot be written is a failure of the step that was run last."""
+    try:
+        segment.suspend(next_step)
+    except Exception as error:  # noqa: BLE001  # as whatever a step raises
+        raise segment.fail(last, error) from None
+    except BaseException:
+        segment.close()
+        raise
 
 
 def prepare_app(app: TacticsApp) -> None:
@@ -203,16 +227,29 @@ def start_chain(app: TacticsApp, steps: Sequence[Step], execution_id: UUID, atte
 
 def run_here(app: TacticsApp, segment: Segment) -> None:
     """Run the chain of an open segment in this process, up to its end or its first hop. Needs `prepare_app`."""
+    try:
+        _run_here(app, segment)
+    except StepFailed:
+        return  # recorded; who waits for the answer finds it
+    except BaseException:
+        segment.close()
+        raise
+
+
+def _run_here(app: TacticsApp, segment: Segment) -> None:
     row, steps = segment.run.execution, segment.steps
     first, *rest = _signatures(app, steps, (str(row.id), segment.run.attempt))
     task = app.tasks[first.task]
-    if task.isolated or not app.settings.in_place:
-        segment.suspend(steps[0].name)
-        publish_chain(app, steps, row.id, segment.run.attempt)
+    if not task.isolated and app.settings.in_place:
+        runner = Runner(app)
+        runner.keep(task, first.args, rest=list(reversed(rest)), segment=segment)
+        runner.run_waiting()
         return
-    runner = Runner(app)
-    runner.keep(task, first.args, rest=list(reversed(rest)), segment=segment)
-    runner.run_waiting()
+    _hop(segment, steps[0], steps[0].name)
+    try:
+        publish_chain(app, steps, row.id, segment.run.attempt)
+    except (OperationalError, OSError) as error:
+        log.warning("not_published", execution=str(row.id), error=str(error))
 
 
 def failed(info: Any) -> bool:

@@ -17,10 +17,12 @@ from sqlalchemy import Connection
 from tactics.domain.activity import TacticsActivity
 from tactics.domain.context import TacticsInstanceContext
 from tactics.domain.event import Event
+from tactics.errors import InvalidTemplate
 from tactics.rebuilding import rebuild_prepared
 from tactics.runtime import Runtime
 from tactics.segment import Run, Segment, Template, backoff_s, let_go, not_shown
 from tactics.store import events, executions, instances, lease, prepared
+from tactics.store.db import give_back
 from tactics.store.executions import ExecutionRow
 from tactics.store.instances import InstanceRow
 from tactics.store.lease import Lease
@@ -68,17 +70,26 @@ def open_stored(
     code, held, text = take_lease(runtime, row, attempt)
     if code != lease.TAKEN:
         with runtime.engine.begin() as conn:
-            executions.postpone(conn, row, attempt=attempt, wait_s=backoff_s(runtime, 1), reason="busy")
+            # Longer and longer, so that an orphaned lock falls before the attempts are used up.
+            wait_s = min(backoff_s(runtime, attempt), runtime.settings.lease_s)
+            executions.postpone(conn, row, attempt=attempt, wait_s=wait_s, reason=executions.BUSY)
         return None
-    conn = runtime.engine.connect()
-    segment = None
+    conn, segment = None, None
     try:
+        conn = runtime.engine.connect()
         segment = _begin_stored(runtime, templates, conn, row, attempt, step, held, text)
     finally:
         if segment is None:
-            conn.close()
-            let_go(runtime, held)
+            _leave(runtime, conn, held)
     return segment
+
+
+def _leave(runtime: Runtime, conn: Connection | None, held: Lease) -> None:
+    try:
+        if conn is not None:
+            give_back(conn)
+    finally:
+        let_go(runtime, held)
 
 
 def _current(row: ExecutionRow, attempt: int, step: str, runtime: Runtime, templates: Mapping[str, Template]) -> bool:
@@ -91,7 +102,20 @@ def _current(row: ExecutionRow, attempt: int, step: str, runtime: Runtime, templ
 def chain_of(runtime: Runtime, templates: Mapping[str, Template], row: ExecutionRow) -> Sequence[Any]:
     """Give the steps that an execution runs: its activity's template decides."""
     activity = runtime.activity(row.activity_code, row.activity_version)
-    return templates[activity.template_type].chain(row.link, row.channel_code)  # type: ignore[arg-type]
+    return template_of(templates, activity).chain(row.link, row.channel_code)  # type: ignore[arg-type]
+
+
+def template_of(templates: Mapping[str, Template], activity: TacticsActivity) -> Template:
+    """Give an activity's template.
+
+    Raises:
+        InvalidTemplate: this process knows none of this name.
+    """
+    found = templates.get(activity.template_type)
+    if found is None:
+        name = activity.template_type
+        raise InvalidTemplate(f"activity {activity.code!r} needs template {name!r}: is its plugin loaded here?")
+    return found
 
 
 def first_step(runtime: Runtime, templates: Mapping[str, Template], row: ExecutionRow) -> str:
@@ -110,7 +134,7 @@ def _begin_stored(
     text: bytes | None,
 ) -> Segment | None:
     activity = runtime.activity(row.activity_code, row.activity_version)
-    template = templates[activity.template_type]
+    template = template_of(templates, activity)
     begins = row.epoch is None
     opened = instances.open_epoch if begins else instances.lock
     instance = opened(conn, row.user_id, row.activity_code)
@@ -179,12 +203,12 @@ def open_placement(
     code, held, text = take_lease(runtime, row, row.attempts, twin)
     if code != lease.TAKEN:
         return code, None
-    conn = runtime.engine.connect()
+    conn = None
     try:
+        conn = runtime.engine.connect()
         instance = instances.open_epoch(conn, row.user_id, row.activity_code)
     except BaseException:
-        conn.close()
-        let_go(runtime, held)
+        _leave(runtime, conn, held)
         raise
     segment = make_segment(runtime, template, ctx, conn, row, row.attempts, instance, held, text, stored=False)
     return code, segment

@@ -43,6 +43,7 @@ class Runtime:
     engine: Engine
     redis: redis.Redis
     gateways: Gateways
+    assets_engine: Engine | None = None
     shared: dict[str, object] = field(default_factory=dict)
     _activities: OrderedDict[tuple[str, int], TacticsActivity] = field(default_factory=OrderedDict)
 
@@ -57,7 +58,7 @@ class Runtime:
             autocommit=True,
         )
         gateways = Gateways(items=LocalItems(), users=LocalUsers(), assets=LocalAssets(assets_engine))
-        return cls(settings, engine, connect_redis(settings.redis_url), gateways)
+        return cls(settings, engine, connect_redis(settings.redis_url), gateways, assets_engine)
 
     def now(self, conn: Connection, event_at: datetime | None = None) -> datetime:
         """Give the business time of a run: the database's, or in replay the event's own."""
@@ -83,6 +84,8 @@ class Runtime:
     def close(self) -> None:
         """Give connections back."""
         self.engine.dispose()
+        if self.assets_engine is not None:
+            self.assets_engine.dispose()
         self.redis.close()
 
 

@@ -22,12 +22,15 @@ from tactics.domain.context import TacticsInstanceContext
 from tactics.errors import TacticsError
 from tactics.runtime import Gateways, Runtime
 from tactics.store import events, executions, instances, lease, prepared
+from tactics.store.db import give_back
 from tactics.store.executions import ExecutionRow
 from tactics.store.instances import InstanceRow
 from tactics.store.lease import Lease
 from tactics.store.prepared import Prepared
 
 log = structlog.get_logger()
+
+WENT_WRONG = "something went wrong; it has been recorded"
 
 
 class Step(Protocol):
@@ -159,8 +162,9 @@ class Segment:
     def step(self, step: Step) -> None:
         """Run one step, and write down how it went. The last one commits."""
         started = time.perf_counter()
-        entry: dict[str, Any] = {"step": step.name, "outcome": self._choose(step)}
+        entry: dict[str, Any] = {"step": step.name, "outcome": "failed"}
         self.run.trace.append(entry)
+        entry["outcome"] = self._choose(step)
         if entry["outcome"] == "ran":
             step(self.ctx, self.run)
             if self.ctx.stopped and not step.always:
@@ -182,11 +186,16 @@ class Segment:
 
     def close(self) -> None:
         """Give connection and lock back; what was not committed is gone."""
-        self.run.conn.close()
-        let_go(self.run.runtime, self.held)
+        try:
+            give_back(self.run.conn)
+        finally:
+            let_go(self.run.runtime, self.held)
 
     def suspend(self, next_step: str) -> None:
-        """Commit up to here and write where the execution goes on; the caller publishes the next step."""
+        """Commit up to here and write where the execution goes on; the caller publishes the next step.
+
+        The lock stays: the next segment of this execution takes it over.
+        """
         run = self.run
         if not run.stored:
             _store_placement(run.conn, run, self.ctx)
@@ -201,22 +210,25 @@ class Segment:
             claim_s=run.runtime.settings.claim_s,
         )
         run.conn.commit()
-        run.conn.close()
+        run.stored = True
+        give_back(run.conn)
 
     def fail(self, step: Step, error: Exception) -> StepFailed:
         """Take everything back, and record why, for the sweeper and for people."""
         run, row = self.run, self.run.execution
-        run.conn.rollback()
-        run.trace[-1]["outcome"] = "failed"
+        if run.trace:
+            run.trace[-1]["outcome"] = "failed"
         reason = f"{step.name}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:500]
         log.warning("step_failed", execution=str(row.id), step=step.name, attempt=run.attempt, error=reason)
         try:
-            if isinstance(error, Abandoned):
-                record_abandoned(run)
-            else:
-                record_failure(run, self.ctx, reason)
+            give_back(run.conn)
+            with run.runtime.engine.begin() as conn:
+                if isinstance(error, Abandoned):
+                    record_abandoned(conn, run)
+                else:
+                    record_failure(conn, run, self.ctx, reason)
         finally:
-            self.close()
+            let_go(run.runtime, self.held)
         return StepFailed(f"step {step.name} failed with {type(error).__name__}", execution=str(row.id))
 
 
@@ -246,41 +258,33 @@ def backoff_s(runtime: Runtime, attempt: int) -> float:
     return wait * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
 
 
-def record_failure(run: Run, ctx: TacticsInstanceContext, reason: str) -> None:
+def record_failure(conn: Connection, run: Run, ctx: TacticsInstanceContext, reason: str) -> None:
     """Write a failed attempt in a transaction of its own: tried again later, parked, or answered as an error."""
     row, settings = run.execution, run.runtime.settings
-    with run.conn.begin():
-        if not run.stored:
-            ctx.outcome, ctx.text, ctx.stopped = "error", "something went wrong; it has been recorded", True
-            if executions.add_finished(run.conn, placement_row(run, ctx, outcome="error", reason=reason)):
-                part = {ctx.activity.code: not_shown(ctx)}
-                events.record_answer(run.conn, ctx.event, part, candidates=ctx.candidates)
-        elif run.attempt >= settings.max_attempts:
-            executions.park(run.conn, row, attempt=run.attempt, reason=reason)
-        else:
-            executions.postpone(
-                run.conn,
-                row,
-                attempt=run.attempt,
-                wait_s=backoff_s(run.runtime, run.attempt),
-                reason=reason,
-                trace=run.trace,
-            )
+    if not run.stored:
+        ctx.outcome, ctx.text, ctx.stopped = "error", WENT_WRONG, True
+        if executions.add_finished(conn, placement_row(run, ctx, outcome="error", reason=reason)):
+            part = {ctx.activity.code: not_shown(ctx)}
+            events.record_answer(conn, ctx.event, part, candidates=ctx.candidates)
+    elif run.attempt >= settings.max_attempts:
+        executions.park(conn, row, attempt=run.attempt, reason=reason)
+    else:
+        wait_s = backoff_s(run.runtime, run.attempt)
+        executions.postpone(conn, row, attempt=run.attempt, wait_s=wait_s, reason=reason, trace=run.trace)
 
 
-def record_abandoned(run: Run) -> None:
+def record_abandoned(conn: Connection, run: Run) -> None:
     """Close an execution whose placement was given up: nobody is there to see what it would answer."""
     if run.stored:
-        with run.conn.begin():
-            executions.finish(
-                run.conn,
-                run.execution,
-                attempt=run.attempt,
-                epoch=run.epoch,
-                outcome="abandoned",
-                reason="the placement's deadline passed",
-                trace=run.trace,
-            )
+        executions.finish(
+            conn,
+            run.execution,
+            attempt=run.attempt,
+            epoch=run.epoch,
+            outcome="abandoned",
+            reason="the placement's deadline passed",
+            trace=run.trace,
+        )
 
 
 def not_shown(ctx: TacticsInstanceContext) -> dict[str, Any]:
@@ -317,8 +321,8 @@ def _store_placement(conn: Connection, run: Run, ctx: TacticsInstanceContext) ->
         raise Abandoned
     row = placement_row(run, ctx)
     row.pop("trace")
-    executions.add_new(conn, [row], run.runtime.settings.claim_s)
-    run.stored = True
+    if not executions.add_new(conn, [row], run.runtime.settings.claim_s):
+        raise TwinWasFaster
 
 
 def let_go(runtime: Runtime, held: Lease) -> None:

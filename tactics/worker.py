@@ -2,16 +2,71 @@
 
 from __future__ import annotations
 
-from tactics.celery_app import TacticsApp, create_app
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from celery.signals import setup_logging
+
+from tactics.celery_app import QUEUES, TacticsApp, create_app
 from tactics.config import Settings
 from tactics.flows import register
+from tactics.logs import configure_logs
+from tactics.runtime import Runtime
 
 
-def make_app(settings: Settings) -> TacticsApp:
-    """Make an app with everything registered."""
-    app = create_app(settings)
+def make_app(settings: Settings, open_runtime: Callable[[Settings], Runtime] = Runtime.open) -> TacticsApp:
+    """Make an app with everything registered.
+
+    Args:
+        settings: as for `create_app`.
+        open_runtime: as for `create_app`.
+    """
+    app = create_app(settings, open_runtime)
     register(app)
     return app
+
+
+def celery_command(*arguments: str) -> list[str]:
+    """Give the command line of a Celery program on this module's app, to be run as a process."""
+    return [sys.executable, "-m", "celery", "-A", "tactics.worker", *arguments]
+
+
+def worker_command(
+    *,
+    name: str,
+    processes: int,
+    queues: Sequence[str] = QUEUES,
+    log_level: str = "INFO",
+) -> list[str]:
+    """Give a worker's command line.
+
+    Args:
+        name: the worker's name among all, as `name@host`; `%h` is this machine's.
+        processes: of its pool.
+        queues: what it works on.
+        log_level: the least that it logs.
+    """
+    return celery_command(
+        "worker",
+        f"--hostname={name}",
+        f"--concurrency={processes}",
+        f"--queues={','.join(queues)}",
+        f"--loglevel={log_level}",
+        "--task-events",
+        # Workers need nothing of each other, and are there a second sooner.
+        "--without-mingle",
+        "--without-gossip",
+    )
+
+
+def beat_command(*, log_level: str = "INFO") -> list[str]:
+    """Give beat's command line: the clock of the sweeper. Several do no harm; the sweeper claims what it repeats."""
+    return celery_command("beat", f"--loglevel={log_level}")
+
+
+def _set_up_logging(loglevel: int, **_: Any) -> None:
+    configure_logs(loglevel)
 
 
 def __getattr__(name: str) -> TacticsApp:
@@ -20,5 +75,6 @@ def __getattr__(name: str) -> TacticsApp:
         raise AttributeError(name)
     settings = Settings()
     settings.require_servers("celery -A tactics.worker")
+    setup_logging.connect(_set_up_logging)
     globals()["app"] = app = make_app(settings)
     return app

@@ -6,6 +6,7 @@
     settings      Settings on both
     runtime       Runtime.open(settings), closed afterwards
     environment   the environment for a program that is to find both
+    drive         an app in this process, driven by hand (tests/driving.py); `driven` makes others
 
 Nobody but the session's fixtures starts servers, unless starting them is what a test is about.
 """
@@ -27,6 +28,9 @@ from tactics.config import Settings
 from tactics.runtime import Runtime
 from tactics.store import migrate
 from tactics.store.db import make_engine
+from tests.driving import drive, driven
+
+__all__ = ["drive", "driven"]
 
 TEMPLATE = "tactics_template"
 # Number 0 is left to whoever looks at the servers by hand. Taken in turn: what an ended test still sends disturbs nobody.

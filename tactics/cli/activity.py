@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Activities: what is offered, to wh
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="YAML or JSON files of activities.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="YAML or JSON files of activities.")],
     publish: Annotated[bool, typer.Option("--publish", help="Make the activities live at once.")] = False,
     json: Json = False,
 ) -> None:

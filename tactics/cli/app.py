@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tactics.cli import activity, attach, catalogue, db, rules
+from tactics.cli import activity, attach, catalogue, db, demo, event, rules, serve, up, visit
 from tactics.cli.output import show_error, wants_json
 from tactics.cli.trouble import exit_code, explain
 
@@ -37,9 +37,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Event-driven marketing: user actions in, the right benefit out, granted exactly once.",
 )
+app.command()(up.up)
+app.command()(serve.worker)
+app.command()(serve.beat)
 app.add_typer(activity.app, name="activity")
 app.add_typer(catalogue.users, name="users")
 app.add_typer(catalogue.items, name="items")
 app.add_typer(catalogue.item_sets, name="item-sets")
 app.add_typer(db.app, name="db")
 app.add_typer(rules.app, name="rules")
+app.command("demo")(demo.demo)
+app.add_typer(event.app, name="event")
+app.command()(visit.visit)

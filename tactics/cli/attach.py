@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from tactics.errors import BadInput, NotConfigured
 
 if TYPE_CHECKING:
+    from tactics.celery_app import TacticsApp
     from tactics.config import Settings
     from tactics.runtime import Runtime
 
@@ -34,10 +36,25 @@ def settings() -> Settings:
         BadInput: a setting in the environment has a wrong value.
         NotConfigured: nothing is set and nothing runs, or only one of the two servers is set.
     """
-    found = _from_environment()
+    found = from_environment()
     if not found.database_url and not found.redis_url:
         return _of_running(found)
-    found.require_servers("tactics")
+    return configured("tactics")
+
+
+def configured(command: str) -> Settings:
+    """Give the settings for a command that never falls back on servers of this machine.
+
+    Args:
+        command: how to call it in errors.
+
+    Raises:
+        BadInput: a setting in the environment has a wrong value.
+        NotConfigured: the address of a server is missing.
+    """
+    found = from_environment()
+    found.require_servers(command)
+    _check_address(found.database_url)
     return found
 
 
@@ -48,8 +65,11 @@ def database_url() -> str:
         BadInput: a setting in the environment has a wrong value.
         NotConfigured: nothing is set and nothing runs.
     """
-    found = _from_environment()
-    return found.database_url or _of_running(found).database_url
+    found = from_environment()
+    if not found.database_url:
+        return _of_running(found).database_url
+    _check_address(found.database_url)
+    return found.database_url
 
 
 def runtime() -> Runtime:
@@ -59,22 +79,53 @@ def runtime() -> Runtime:
         BadInput: a setting in the environment has a wrong value.
         NotConfigured: nothing is set and nothing runs.
     """
-    from sqlalchemy.exc import ArgumentError
+    return _opened(settings())
 
+
+def app() -> TacticsApp:
+    """Make the Celery app of this command; it sends events, and answers placements in this process.
+
+    The broker is tried once: a person waits, and what is committed is not lost.
+
+    Raises:
+        BadInput: a setting in the environment has a wrong value.
+        NotConfigured: nothing is set and nothing runs.
+    """
+    import structlog
+
+    from tactics.chain import prepare_app
+    from tactics.worker import make_app
+
+    # The command says itself what went wrong; what it does not know of goes to standard error.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger("error"),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    _at_end.get().callback(structlog.reset_defaults)
+    made = make_app(settings(), _opened)
+    made.conf.broker_transport_options = {**made.conf.broker_transport_options, "max_retries": 0}
+    prepare_app(made)
+    _at_end.get().callback(made.close)
+    return made
+
+
+def _opened(found: Settings) -> Runtime:
     from tactics.runtime import Runtime
 
-    found = settings()
     try:
         opened = Runtime.open(found)
-    except ArgumentError as error:
-        raise BadInput(f"TACTICS_DATABASE_URL is no address of a database: {error}") from error
     except ValueError as error:
         raise BadInput(f"TACTICS_REDIS_URL is no address of a Redis: {error}") from error
     _at_end.get().callback(opened.close)
     return opened
 
 
-def _from_environment() -> Settings:
+def from_environment() -> Settings:
+    """Read the settings, whatever they are good for.
+
+    Raises:
+        BadInput: a setting in the environment has a wrong value.
+    """
     from pydantic import ValidationError
 
     from tactics.config import Settings
@@ -88,6 +139,18 @@ def _from_environment() -> Settings:
         ]
         text = "; ".join(f"{problem['path']}: {problem['message']}" for problem in problems)
         raise BadInput(text, problems=problems) from None
+
+
+def _check_address(url: str) -> None:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(url)
+    except ArgumentError as error:
+        raise BadInput(
+            "TACTICS_DATABASE_URL is no address such as postgresql://user:password@host:5432/name"
+        ) from error
 
 
 def _of_running(found: Settings) -> Settings:

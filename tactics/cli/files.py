@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
@@ -116,6 +117,47 @@ def rows(path: Path, json_columns: Collection[str] = ()) -> Rows:
     if not isinstance(content, list | dict):
         raise BadInput(f"{path}: expected a list of rows", file=str(path))
     return Rows(content, lambda index, within: f"{path}, /{index}{within}")
+
+
+def json_rows(path: Path) -> Rows:
+    """Read JSON (a list of rows, or one) or JSON lines; what it is the content says.
+
+    Args:
+        path: a file, or `-` for standard input.
+
+    Returns:
+        The rows as a list.
+
+    Raises:
+        BadInput: it cannot be read; says where and why.
+    """
+    standard_input = path == Path("-")
+    name = Path("standard input") if standard_input else path
+    text = _standard_input() if standard_input else _text(path)
+    first, _, rest = text.strip().partition("\n")
+    if rest and _is_json(first):
+        lines: list[int] = []
+        content: Any = list(_json_lines(name, text, lines))
+        return Rows(content, lambda index, within: f"{name}, line {lines[index]}" + (within and f", {within[1:]}"))
+    found = _json(name, text)
+    if isinstance(found, list):
+        return Rows(found, lambda index, within: f"{name}, /{index}{within}")
+    return Rows([found], lambda _index, within: f"{name}" + (within and f", {within}"))
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"standard input is not UTF-8 (byte {error.start + 1})") from None
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _text(path: Path) -> str:

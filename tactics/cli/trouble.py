@@ -31,8 +31,9 @@ def explain(error: BaseException) -> TacticsError | None:
         return found
     if "tactics.embedded" in sys.modules:
         from tactics.embedded import EmbeddedError
+        from tactics.supervisor import SupervisorError
 
-        if isinstance(error, EmbeddedError):
+        if isinstance(error, EmbeddedError | SupervisorError):
             return TacticsError(str(error))
     if "redis" in sys.modules:
         import redis

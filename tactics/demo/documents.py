@@ -25,6 +25,8 @@ COOLDOWN_S = DAY_S
 VALIDITY_S = 7 * DAY_S
 STOCK_PER_HUNDRED_TARGETED = 90
 """Coupons per hundred targeted households of the slice: few enough for some to come too late."""
+BUDGET_PER_HUNDRED_OF_STOCK = 110
+"""The budget is there for when somebody adds stock; until then the stock ends first."""
 GRANTS_PER_USER = 3
 GRANTS_PER_DAY = 10_000
 
@@ -72,7 +74,7 @@ def activity(campaign: Campaign, value_minor: int, targeted: int) -> dict[str, A
         "limits": {
             "per_user": GRANTS_PER_USER,
             "per_day": GRANTS_PER_DAY,
-            "budget_minor": stock * value_minor,
+            "budget_minor": stock * value_minor * BUDGET_PER_HUNDRED_OF_STOCK // 100 + value_minor,
         },
         "holdout_percent": 0,
         "expression": {

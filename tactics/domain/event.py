@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from tactics.domain.activity import validation_problems
+from tactics.domain.plain import plain_problem
 from tactics.errors import BadInput
 
 EventType = Literal["action", "behaviour", "placement", "asset"]
@@ -112,6 +113,9 @@ def parse_event(message: object, *, now: datetime) -> Event:
     Raises:
         BadInput: with `problems`, each with a `path` (JSON Pointer) and a `message`.
     """
+    unplain = plain_problem(message)
+    if unplain is not None:
+        raise _refusal(message, [unplain])
     try:
         envelope = _Envelope.model_validate(message)
     except ValidationError as error:

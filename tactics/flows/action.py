@@ -111,8 +111,12 @@ def _rejected(message: object, error: TacticsError) -> Receipt:
     return Receipt(str(known.get("source", "")), str(known.get("id", "")), "rejected", error.message)
 
 
-def publish_routing(app: TacticsApp, refs: Sequence[Ref]) -> None:
-    """Publish what is to be routed, in messages of up to `batch_size`. A broker that is away costs time, not events."""
+def publish_routing(app: TacticsApp, refs: Sequence[Ref]) -> bool:
+    """Publish what is to be routed, in messages of up to `batch_size`. A broker that is away costs time, not events.
+
+    Returns:
+        False when something could not be published: the sweeper will do it.
+    """
     size = app.settings.batch_size
     for start in range(0, len(refs), size):
         batch = [list(ref) for ref in refs[start : start + size]]
@@ -120,7 +124,8 @@ def publish_routing(app: TacticsApp, refs: Sequence[Ref]) -> None:
             app.tasks["tactics.route_events"].apply_async((batch,), retry=False)
         except (OperationalError, OSError) as error:
             log.warning("routing_not_published", events=len(refs) - start, error=str(error))
-            return
+            return False
+    return True
 
 
 def route_events(app: TacticsApp, refs: Sequence[Ref]) -> None:

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
+import structlog
 from sqlalchemy import Connection
 
 from tactics.celery_app import TacticsApp
 from tactics.chain import start_chain
 from tactics.domain.event import Event
+from tactics.errors import TacticsError
 from tactics.opening import chain_of
 from tactics.store import activities, executions
 from tactics.store.executions import ExecutionRow
+
+log = structlog.get_logger()
 
 FIRST_ATTEMPT = 1
 
@@ -40,7 +44,8 @@ def route_behaviours(app: TacticsApp, conn: Connection, batch: Sequence[Event]) 
 
 def _execution(app: TacticsApp, event: Event, code: str, version: int, now: object) -> dict[str, Any]:
     activity = app.runtime.activity(code, version)
-    template = app.templates[activity.template_type]
+    template = app.templates.get(activity.template_type)
+    locks = template.lock if template is not None else True  # without it nothing runs here; another process may know it
     return {
         "id": uuid4(),
         "user_id": event.user_id,
@@ -50,7 +55,7 @@ def _execution(app: TacticsApp, event: Event, code: str, version: int, now: obje
         "channel_code": event.channel,
         "event_source": event.source,
         "event_id": event.id,
-        "locked": template.lock if activity.lock is None else activity.lock,
+        "locked": locks if activity.lock is None else activity.lock,
         "attempts": FIRST_ATTEMPT,
         "business_at": now,
     }
@@ -61,8 +66,12 @@ def start_executions(app: TacticsApp, execution_ids: Sequence[UUID]) -> None:
     with app.runtime.engine.connect() as conn:
         rows = [executions.find(conn, execution_id) for execution_id in execution_ids]
     for row in rows:
-        if row is not None:
+        if row is None:
+            continue
+        try:
             start_chain(app, remaining_steps(app, row), row.id, row.attempts)
+        except TacticsError as error:  # its own trouble: the others start
+            log.warning("not_started", execution=str(row.id), error=error.message)
 
 
 def remaining_steps(app: TacticsApp, row: ExecutionRow) -> Sequence[Any]:

@@ -12,18 +12,22 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+import structlog
+
 from tactics.celery_app import TacticsApp
 from tactics.chain import run_here
 from tactics.domain.activity import TacticsActivity
 from tactics.domain.context import SHOWN
 from tactics.domain.event import Event
 from tactics.domain.grant import largest_value
-from tactics.errors import Busy, IdempotencyConflict, UnknownChannel
-from tactics.opening import open_placement
-from tactics.segment import Segment, not_shown
+from tactics.errors import Busy, IdempotencyConflict, InvalidTemplate, UnknownChannel
+from tactics.opening import open_placement, template_of
+from tactics.segment import WENT_WRONG, Segment, let_go, not_shown
 from tactics.store import activities, events, executions, lease
 from tactics.store.executions import ExecutionRow
 from tactics.store.lease import Lease
+
+log = structlog.get_logger()
 
 SOURCE = "tactics.placement"
 POLL_S = 0.02
@@ -135,7 +139,7 @@ def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
                 events.record_answer(conn, one.event, {}, outcome="no_match")
     finally:
         if one.twin is not None:
-            lease.release(app.runtime.redis, one.twin)
+            let_go(app.runtime, one.twin)
     return _answer(one)
 
 
@@ -164,13 +168,14 @@ def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
             )
     if known is not None and known.body_hash != event.body_hash:
         raise IdempotencyConflict(f"the key {request.key!r} was used before with another request")
-    loaded = [runtime.activity(code, version) for code, version, _ in found]
+    versions = {code: version for code, version, _ in found}
     parts: dict[str, Part] = {}
-    if known is not None:
-        order = {code: position for position, code in enumerate(known.candidates or [])}
-        loaded = sorted((one for one in loaded if one.code in order), key=lambda one: order[one.code])
+    if known is not None:  # one that ended since then keeps its part
+        versions = {row.activity_code: row.activity_version for row in earlier} | versions
+        versions = {code: versions[code] for code in known.candidates or [] if code in versions}
         parts = dict(known.answer or {})
-    elif request.best_only:
+    loaded = [runtime.activity(code, version) for code, version in versions.items()]
+    if known is None and request.best_only:
         loaded.sort(key=lambda one: (-one.priority, -largest_value(one), one.code))
     twin = lease.twin_mark(request.source, request.key) if request.key else None
     ids = {row.activity_code: str(row.id) for row in earlier}
@@ -180,7 +185,12 @@ def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
 def _run(one: _Visit, activity: TacticsActivity) -> Part:
     """Run one activity's chain for the user; whatever happens to it stays with it (C-13)."""
     app, request = one.app, one.request
-    template = app.templates[activity.template_type]
+    try:
+        template = template_of(app.templates, activity)
+    except InvalidTemplate as error:
+        log.warning("cannot_run", activity=activity.code, error=error.message)
+        one.parts[activity.code] = {"activity": activity.code, "reason": "error", "text": WENT_WRONG}
+        return one.parts[activity.code]
     ctx = template.context_type(
         activity=activity,
         event=one.event,

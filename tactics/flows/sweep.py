@@ -10,6 +10,7 @@ from kombu.exceptions import OperationalError
 
 from tactics.celery_app import TacticsApp
 from tactics.chain import TacticsTask, publish_chain
+from tactics.errors import TacticsError
 from tactics.flows.action import publish_routing
 from tactics.flows.behaviour import remaining_steps
 from tactics.flows.reconcile import reconcile
@@ -50,6 +51,11 @@ def _publish(app: TacticsApp, due: list[executions.Claim]) -> int:
             continue
         try:
             publish_chain(app, remaining_steps(app, row), row.id, claim.attempt)
+        except TacticsError as error:  # its own trouble: the others go on
+            log.warning("cannot_go_on", execution=str(row.id), error=error.message)
+            wait_s = app.settings.claim_s
+            with app.runtime.engine.begin() as conn:
+                executions.postpone(conn, row, attempt=claim.attempt, wait_s=wait_s, reason=error.message)
         except (OperationalError, OSError) as error:
             log.warning("not_published", executions=len(due) - count, error=str(error))
             return count

@@ -54,7 +54,8 @@ def problems_of(rule: object, *, open_aliases: bool, registry: Registry | None =
 
 
 def _is_too_big(rule: object) -> bool:
-    return len(json.dumps(rule, ensure_ascii=False).encode("utf-8", "surrogatepass")) > MAX_BYTES
+    text = json.dumps(rule, ensure_ascii=False, separators=(",", ":"))
+    return len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES
 
 
 class _Checker:
@@ -151,7 +152,7 @@ class _Checker:
             return
         self._keys(body, path, "mode", "steps")
         mode = body.get("mode", MODES[0])
-        if not isinstance(mode, str) or mode not in MODES:
+        if mode not in MODES:
             self.add(pointer(path, "mode"), "form", f"mode is one of {', '.join(MODES)}, not {show(mode)}")
         self._list(body.get("steps"), pointer(path, "steps"), depth, self._step, "step")
 

@@ -230,7 +230,7 @@ def _document(new: TacticsActivity) -> dict[str, Any]:
 
 def _same(stored: object, given: object) -> bool:
     # As text: to Python 1, 1.0 and true are equal, to a rule they are not.
-    return stored == given
+    return json.dumps(stored, sort_keys=True) == json.dumps(given, sort_keys=True)
 
 
 def _unknown(code: str) -> NotFound:

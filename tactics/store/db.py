@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from tactics.errors import BadInput, DatabaseDown
 
@@ -43,10 +44,20 @@ def make_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 0,
         pool_use_lifo=True,
         pool_recycle=1800,
         connect_args=connect_args,
+        hide_parameters=True,  # they are users' data, and errors are logged
         isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
     )
     _say_where(engine)
     return engine
+
+
+def give_back(conn: Connection) -> None:
+    """Return a connection to its pool, its transaction taken back; one that cannot even do that is thrown away."""
+    try:
+        conn.close()
+    except (SQLAlchemyError, DatabaseDown):
+        conn.invalidate()
+        conn.close()
 
 
 def _say_where(engine: Engine) -> None:

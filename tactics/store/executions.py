@@ -13,6 +13,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from tactics.store.tables import execution
 
+BUSY = "busy"
+"""The reason of an execution that waits for its instance: no failure, so it is not what an execution is parked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRow:
@@ -219,7 +222,7 @@ def park(conn: Connection, row: ExecutionRow, *, attempt: int, reason: str) -> N
 def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int) -> list[Claim]:
     """Take executions whose time has come for another attempt.
 
-    Those past `max_attempts` are parked instead. The caller commits, then publishes.
+    Those past `max_attempts` are parked instead, unless it was for a busy instance that they waited. The caller commits, then publishes.
     """
     due = (
         select(execution.c.user_id, execution.c.id)
@@ -234,7 +237,7 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int
     ids = [row.id for row in locked]
     users = sorted({row.user_id for row in locked})
     chosen = and_(execution.c.user_id.in_(users), execution.c.id.in_(ids))
-    spent = execution.c.attempts >= max_attempts
+    spent = and_(execution.c.attempts >= max_attempts, execution.c.reason.is_distinct_from(BUSY))
     conn.execute(
         update(execution)
         .where(chosen, spent)
@@ -248,7 +251,11 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int
     statement = (
         update(execution)
         .where(chosen, ~spent)
-        .values(attempts=execution.c.attempts + 1, next_attempt_at=func.clock_timestamp() + timedelta(seconds=claim_s))
+        .values(
+            attempts=execution.c.attempts + 1,
+            next_attempt_at=func.clock_timestamp() + timedelta(seconds=claim_s),
+            reason=func.nullif(execution.c.reason, BUSY),
+        )
         .returning(execution.c.id, execution.c.attempts)
     )
     return [Claim(*row) for row in conn.execute(statement)]

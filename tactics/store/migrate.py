@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -40,11 +41,19 @@ def differences(conn: Connection) -> list[object]:
 
     from tactics.store.tables import metadata
 
+    def ours(thing: Any, _name: str | None, kind: str, reflected: bool, _other: object) -> bool:
+        """Leave out foreign keys to partitions: Postgres lists one for each, and they follow their parent."""
+        if kind != "foreign_key_constraint" or not reflected:
+            return True
+        return thing.elements[0].target_fullname.split(".")[0] in metadata.tables
+
     context = MigrationContext.configure(
         conn,
         opts={
             "compare_type": True,
+            "compare_server_default": True,
             "include_name": lambda name, kind, _parents: kind != "table" or name in metadata.tables,
+            "include_object": ours,
         },
     )
     return list(compare_metadata(context, metadata))

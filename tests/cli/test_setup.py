@@ -308,6 +308,13 @@ def test_settings_that_do_not_work_are_named(
     assert (result.exit_code, text in result.stderr) == (2, True), result.output
 
 
+def test_upgrade_names_the_address_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tactics db upgrade`, which needs no Redis, says what is wrong with the database's address."""
+    monkeypatch.setenv("TACTICS_DATABASE_URL", "nonsense")
+    result = _run("db", "upgrade")
+    assert (result.exit_code, "TACTICS_DATABASE_URL" in result.stderr) == (2, True), result.output
+
+
 def test_commands_attach_to_running_servers(servers: embedded.Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """With nothing set, commands use the servers that run in TACTICS_HOME; without the schema they say what to do."""
     monkeypatch.setenv("TACTICS_HOME", str(servers.home))

@@ -40,7 +40,7 @@ def test_the_activity_document_has_the_designs_form(plan: Plan) -> None:
     }
     assert activity["schedule"] == {"from": "2017-10-30T04:00:00Z", "to": "2017-12-25T05:00:00Z"}
     assert activity["channels"] == {"prepare": ["camp18_bought"], "grant": ["home_banner"]}
-    assert activity["limits"] == {"per_user": 3, "per_day": 10_000, "budget_minor": 21_200}
+    assert activity["limits"] == {"per_user": 3, "per_day": 10_000, "budget_minor": 23_420}
     assert activity["benefits"] == {
         "c18": {"kind": "coupon", "value_minor": 100, "validity_s": 604_800, "stock": 212},
     }

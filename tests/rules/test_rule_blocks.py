@@ -132,6 +132,10 @@ def test_the_catalogue_lists_every_block_with_its_schema() -> None:
     assert constant == {"type": "number", "exclusiveMinimum": 0, "maximum": 100}
     assert others == [{"$ref": "#/$defs/resource"}, {"$ref": "#/$defs/alias"}]
     assert schema["properties"]["base"]["anyOf"][0]["enum"] == ["running", "original"]
+    params = {one["id"]: one["params"]["properties"] for one in catalogue}
+    assert params["pbb.action.give_points"]["points"]["anyOf"][0] == {"type": "integer", "minimum": 0}
+    window = params["pbb.resource.behaviour_count"]["window_s"]
+    assert window["anyOf"][0] == {"type": "integer", "minimum": 1, "maximum": 100 * 365 * 86_400}
     for entry in catalogue:
         assert entry["description"]
         assert all(parameter["description"] for parameter in entry["params"]["properties"].values())

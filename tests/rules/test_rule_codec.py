@@ -124,6 +124,12 @@ WRONG: list[tuple[object, str, str]] = [
     (OK, "", "kind"),
     (AMOUNT, "", "kind"),
     ({"tiers": {"mode": "best", "steps": [{"so": {"then": [OK]}}]}}, "/tiers/mode", "form"),
+    ({"tiers": {"mode": [], "steps": [{"so": {"then": [OK]}}]}}, "/tiers/mode", "form"),
+    (
+        {"so": {"then": [block("action", "order_percent_off", percent=5, base="sideways")]}},
+        "/so/then/0/params/base",
+        "type",
+    ),
     ({"tiers": {"mode": "all", "steps": []}}, "/tiers/steps", "form"),
     ({"tiers": {"mode": "all", "steps": [HOLDS]}}, "/tiers/steps/0", "kind"),
     ({"tiers": {"mode": "all", "steps": [{"tiers": {"mode": "all", "steps": []}}]}}, "/tiers/steps/0", "kind"),
@@ -193,6 +199,7 @@ def test_what_is_no_rule_is_refused_with_its_path(obj: object, path: str, code: 
         parse(obj)
     assert [(problem.path, problem.code) for problem in caught.value.problems] == [(path, code)]
     assert caught.value.problems[0].message
+    assert check(obj, open_aliases=True)["problems"] == [problem.to_json() for problem in caught.value.problems]
 
 
 def test_every_problem_is_reported_at_once() -> None:
@@ -209,6 +216,10 @@ def test_values_on_the_edge_are_accepted() -> None:
     for percent in (0.01, 12.5, 33.33, 100, 100.0):
         parse({"so": {"then": [block("action", "order_percent_off", percent=percent)]}})
     parse({"so": {"then": [block("action", "order_amount_off", amount_minor=0)]}})
+    for base in ("running", "original"):
+        parse({"so": {"then": [block("action", "item_percent_off", percent=5, base=base)]}})
+    for per in ("unit", "line"):
+        parse({"so": {"then": [block("action", "item_amount_off", amount_minor=5, per=per)]}})
     parse(at_least(max_multiple=1, enable_multiple=True))
     parse(at_least(max_multiple=1, enable_multiple={"alias": "open"}))
 
@@ -239,16 +250,20 @@ def test_nodes_are_limited_to_10_000() -> None:
         assert [problem.code for problem in caught.value.problems] == ["limit"]
 
 
+def compact(obj: object) -> str:
+    return json.dumps(obj, separators=(",", ":"))
+
+
 def test_size_is_limited_to_1_mib() -> None:
-    """Neither text nor data of more than 1 MiB is read as a rule."""
-    base = len(dumps(parse(block("condition", "equals", value=AMOUNT, to="x")))) + 16
-    rule = block("condition", "equals", value=AMOUNT, to="x" * (1024 * 1024 - base))
-    assert dumps(loads(json.dumps(rule, separators=(",", ":"))))
-    rule["params"]["to"] += "x" * 64
+    """1 MiB of text is a rule, one byte more is not, as text, as bytes and as data."""
+    rule = block("condition", "equals", value=AMOUNT, to="")
+    rule["params"]["to"] = "x" * (1024 * 1024 - len(compact(rule)))
+    assert loads(compact(rule)) == loads(compact(rule).encode()) == parse(rule)
+    rule["params"]["to"] += "x"
     reads: list[Callable[[], object]] = [
         lambda: parse(rule),
-        lambda: loads(json.dumps(rule)),
-        lambda: loads(json.dumps(rule).encode()),
+        lambda: loads(compact(rule)),
+        lambda: loads(compact(rule).encode()),
     ]
     for read in reads:
         with pytest.raises(RuleError) as caught:

@@ -104,6 +104,14 @@ def test_the_current_item_stands_in_for_one_left_out() -> None:
     assert value_of(rules.order_quantity(), FACTS, item_id="8") == 6.5
 
 
+def test_nothing_is_a_number_too() -> None:
+    """A line that costs nothing, or of which there are none, is known."""
+    lines = [{"price_minor": 0, "quantity": 5}, {"price_minor": 7, "quantity": 0}]
+    assert value_of(rules.order_amount(), {"order": {"lines": lines}}) == 0
+    assert value_of(rules.order_quantity(), {"order": {"lines": lines}}) == 5
+    assert value_of(rules.order_quantity(), {"order": {"lines": []}}) == 0
+
+
 def test_sums_have_no_binary_drift() -> None:
     """Three tenths are 0.3, as an operator would add them up."""
     facts = {"order": {"lines": [{"quantity": 0.1}] * 3}}

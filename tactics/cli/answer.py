@@ -1,0 +1,47 @@
+"""A placement's answer as a shopper would see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tactics.domain.expression import money
+
+
+def answer_lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """Show an answer: what there is to get, in its words, then why other activities show nothing.
+
+    Args:
+        answer: in the form of the HTTP contract.
+    """
+    for result in answer["results"]:
+        yield from _result(result)
+    for part in answer["not_shown"]:
+        yield f"✗ nothing from {part['activity']}: {part['reason']}" + (
+            f" ({part['text']})" if part["text"] != part["reason"] else ""
+        )
+    if not answer["results"] and not answer["not_shown"]:
+        yield "✗ nothing: no activity runs on this channel at the moment"
+
+
+def _result(result: Mapping[str, Any]) -> Iterator[str]:
+    words = result["expression"]
+    yield f"★ {words['title'] or words['text']}"
+    if words["title"] and words["text"]:
+        yield f"  {words['text']}"
+    for asset in result["assets"]:
+        code = f"code {asset['code']}, " if asset.get("code") else ""
+        yield f"  {asset['kind']}: {code}{asset['status']}, until {asset['valid_until'][:16].replace('T', ' ')} UTC"
+    for item in result["items"]:
+        yield f"  · {item.get('title') or 'item'} ({item['item_id']}){_price(item)}"
+    for note in result.get("notes", ()):
+        yield f"  note: {note}"
+    yield f"  [{result['activity']}: {result['outcome']}]"
+
+
+def _price(item: Mapping[str, Any]) -> str:
+    if item.get("price_minor") is None:
+        return ""
+    before = money(item["price_minor"], item["currency"])
+    now = item.get("promotion_price_minor")
+    return f"  {before}" if now is None else f"  {money(now, item['currency'])} instead of {before}"

@@ -1,0 +1,198 @@
+"""Where deliveries are tested: an app in this process, real workers beside it, and one database and Redis for all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+from celery.utils import uuid
+from sqlalchemy import Engine, text
+
+from tactics.celery_app import QUEUES, TacticsApp
+from tactics.chain import prepare_app
+from tactics.config import Settings
+from tactics.flows import setup
+from tactics.flows.action import submit_events
+from tactics.flows.placement import PlacementAnswer, PlacementRequest, visit
+from tactics.flows.sweep import sweep
+from tactics.worker import make_app
+from tests.delivery.plays import register_plays
+from tests.making import document
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 60.0
+# Everything that is waited for in production comes round quickly here.
+QUICK: Mapping[str, Any] = {"claim_s": 2.0, "retry_base_s": 0.02, "retry_max_s": 0.2, "sweep_every_s": 0.1}
+
+CHANNEL, SLOT = "bought", "home_banner"
+
+
+def until(condition: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < end, f"not in time: {what}"
+        time.sleep(0.02)
+
+
+def behaviour(user_id: str, number: object, **attributes: Any) -> dict[str, Any]:
+    """Give a behaviour event as producers send it."""
+    data = {"user_id": user_id, "rule_key": CHANNEL, "attributes": attributes}
+    return {"specversion": "1.0", "id": f"e{number}", "source": "test", "type": "tactics.behaviour", "data": data}
+
+
+class Worker:
+    """A Celery worker of the tests' app, in a process group of its own."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path, queues: Sequence[str], processes: int) -> None:
+        """Start it."""
+        self.log = log
+        options = [f"--queues={','.join(queues)}", f"--concurrency={processes}", f"--hostname={log.stem}@%h"]
+        quiet = ["--without-mingle", "--without-gossip", "--without-heartbeat", "--loglevel=INFO"]
+        argv = [sys.executable, "-m", "celery", "-A", "tests.delivery.worker", "worker", *options, *quiet]
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(
+                argv, env=dict(environment), cwd=ROOT, stdout=out, stderr=out, process_group=0
+            )
+
+    def wait_until_ready(self) -> None:
+        """Wait until it takes messages."""
+        until(lambda: " ready." in self.log.read_text() or self._process.poll() is not None, f"{self.log} is ready")
+        assert self._process.poll() is None, self.log.read_text()
+
+    def kill(self) -> None:
+        """Kill it with all its children, at once."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+class Stage:
+    """An app in this process, and the workers started beside it."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str], folder: Path, **changes: Any) -> None:
+        """Make app and environment of the same settings."""
+        changed = {**QUICK, **changes}
+        self.settings = settings.model_copy(update=changed)
+        self.environment = {
+            **environment,
+            **{f"TACTICS_{name.upper()}": str(value).lower() for name, value in changed.items()},
+        }
+        self.folder = folder
+        self.app: TacticsApp = make_app(self.settings)
+        register_plays(self.app)
+        prepare_app(self.app)
+        self.redis = redis.Redis.from_url(settings.redis_url)
+        self._workers: list[Worker] = []
+
+    def __enter__(self) -> Self:
+        """Be there."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave no process and no connection behind."""
+        for one in self._workers:
+            one.kill()
+        self.app.pool.force_close_all()
+        self.app.runtime.close()
+        self.redis.close()
+
+    @property
+    def engine(self) -> Engine:
+        """The database."""
+        return self.app.runtime.engine
+
+    def import_activity(self, *, stock: int | None = None, **changes: Any) -> None:
+        """Make an activity live: a coupon for whoever was prepared, open for long."""
+        coupon = {"kind": "coupon", "value_minor": 500, **({} if stock is None else {"stock": stock})}
+        made = {
+            "template_type": "marked",
+            "schedule": {"from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"},
+            "channels": {"prepare": [CHANNEL], "grant": [SLOT]},
+            "benefits": {"c18": coupon},
+            **changes,
+        }
+        setup.import_activities(self.app.runtime, [document(**made)], publish=True)
+
+    def start_worker(self, name: str = "w", *, queues: Sequence[str] = QUEUES, processes: int = 2) -> Worker:
+        """Start a worker; it is killed at the end, if not before."""
+        made = Worker(self.environment, self.folder / f"{name}-{len(self._workers)}.log", queues, processes)
+        self._workers.append(made)
+        return made
+
+    def start_workers(self, count: int, *, processes: int = 1) -> list[Worker]:
+        """Start workers side by side, and wait until all take messages."""
+        made = [self.start_worker(f"w{number}", processes=processes) for number in range(count)]
+        for one in made:
+            one.wait_until_ready()
+        return made
+
+    @contextmanager
+    def sweeping(self, every_s: float = 0.05) -> Iterator[None]:
+        """Sweep from this process, again and again; what goes wrong is raised at the end."""
+        over = threading.Event()
+        troubles: list[Exception] = []
+
+        def run() -> None:
+            while not over.wait(every_s):
+                try:
+                    sweep(self.app)
+                except Exception as error:  # noqa: BLE001  # raised where the test can see it
+                    troubles.append(error)
+                    return
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+        if troubles:
+            raise troubles[0]
+
+    def submit(self, *messages: Mapping[str, Any]) -> None:
+        """Hand events in; all must be accepted."""
+        receipts = submit_events(self.app, messages)
+        assert {one.status for one in receipts} == {"accepted"}, receipts
+
+    def visit(self, user_id: str, **changes: Any) -> PlacementAnswer:
+        """Visit the slot as a user."""
+        return visit(self.app, PlacementRequest(user_id, SLOT, **changes))
+
+    def shown(self, user_id: str, **changes: Any) -> dict[str, Any]:
+        """Visit the slot, and give the one activity's part of the answer."""
+        answer = self.visit(user_id, **changes)
+        (part,) = [*answer.results, *answer.not_shown]
+        return part
+
+    def deliver(self, task: str, *args: Any, **request: Any) -> Any:
+        """Deliver a message in this process, as a worker's child would."""
+        task_id = request.get("id") or uuid()
+        made = {"id": task_id, "delivery_info": {}, "headers": {}, **request}
+        return self.app.tasks[task].__trace__(task_id, list(args), {}, made)
+
+    def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
+        """Ask the database."""
+        with self.engine.connect() as conn:
+            return [dict(row) for row in conn.execute(text(query), values).mappings()]
+
+    def value(self, query: str, **values: Any) -> Any:
+        """Ask the database for one value."""
+        with self.engine.connect() as conn:
+            return conn.execute(text(query), values).scalar_one()
+
+    def run_sql(self, *statements: str) -> None:
+        """Change the database."""
+        with self.engine.begin() as conn:
+            for one in statements:
+                conn.execute(text(one))
