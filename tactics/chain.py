@@ -21,7 +21,6 @@ from celery._state import get_current_worker_task
 from celery.app.trace import build_tracer
 from celery.utils import uuid
 from kombu.exceptions import OperationalError
-from kombu.exceptions import OperationalError
 
 from tactics.celery_app import TacticsApp
 from tactics.segment import Segment, Step, StepFailed

@@ -11,7 +11,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tactics.errors import NotConfigured
 
-
 # Postgres does not run as root, and whom it runs as cannot enter root's own home.
 ROOT_HOME = Path("/var/lib/tactics")
 

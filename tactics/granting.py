@@ -98,10 +98,12 @@ def grant(conn: Connection, request: GrantRequest) -> GrantResult:
             if not grants.add(conn, wanted):
                 return _answer_from_rival(conn, wanted, request.now)
             given = new_assets(activity, user_id, wanted.id, request.lines, request.now)
-            _take_limits(conn, activity, wanted)
-            given = _take_stock(conn, activity, request.lines, given)
+            given = _take_codes(conn, activity, given)
             asset_store.add(conn, given)
             grants.add_outbox(conn, "tactics.granted", wanted.idempotency_id, _notice(wanted, given))
+            # Last, for these rows are hot: everybody waits until this transaction ends.
+            _take_limits(conn, activity, wanted)
+            _take_stock(conn, activity, request.lines)
     except _NotGranted as stopped:
         return stopped.result
     return GrantResult(GRANTED, given, wanted.id)
@@ -161,23 +163,24 @@ def _take_limits(conn: Connection, activity: TacticsActivity, wanted: GrantRow) 
         raise _NotGranted("limit", f"the budget of {limits.budget_minor} has no {wanted.value_minor} left")
 
 
-def _take_stock(
-    conn: Connection, activity: TacticsActivity, lines: Sequence[GrantLine], given: list[Asset]
-) -> list[Asset]:
-    """Take stock, last of all: a hot row is held only over the commit. Coupons of a pool get their codes."""
+def _take_codes(conn: Connection, activity: TacticsActivity, given: list[Asset]) -> list[Asset]:
+    """Give the coupons of pools their codes."""
     codes: dict[UUID, str] = {}
-    needed = stock_needed(lines)
-    for code in needed:
-        if activity.benefits[code].codes is not None:
-            takers = [one.id for one in given if one.benefit_code == code]
-            taken = grants.take_codes(conn, activity.code, code, takers)
-            if taken is None:
-                raise _NotGranted("sold_out", f"no code of {code!r} is left")
-            codes.update(zip(takers, taken, strict=True))
-    for code, count in needed.items():
+    for name, benefit in sorted(activity.benefits.items()):
+        takers = [one.id for one in given if one.benefit_code == name]
+        if benefit.codes is None or not takers:
+            continue
+        taken = grants.take_codes(conn, activity.code, name, takers)
+        if taken is None:
+            raise _NotGranted("sold_out", f"no code of {name!r} is left")
+        codes.update(zip(takers, taken, strict=True))
+    return [replace(one, details={**one.details, "code": codes[one.id]}) if one.id in codes else one for one in given]
+
+
+def _take_stock(conn: Connection, activity: TacticsActivity, lines: Sequence[GrantLine]) -> None:
+    for code, count in stock_needed(lines).items():
         if not grants.take_stock(conn, activity.code, code, count):
             raise _NotGranted("sold_out", f"no stock of {code!r} is left")
-    return [replace(one, details={**one.details, "code": codes[one.id]}) if one.id in codes else one for one in given]
 
 
 def _notice(wanted: GrantRow, given: Sequence[Asset]) -> dict[str, object]:

@@ -62,19 +62,19 @@ def open_stored(
         None when there is nothing to do: a stale attempt, an execution that ended, or one whose instance is busy (the
         sweeper tries that again).
     """
-    with runtime.engine.connect() as conn:
-        row = executions.find(conn, execution_id)
-        conn.rollback()
+    with runtime.engine.connect() as reading:
+        row = executions.find(reading, execution_id)
     if row is None or not _current(row, attempt, step, runtime, templates):
         return None
     code, held, text = take_lease(runtime, row, attempt)
     if code != lease.TAKEN:
-        with runtime.engine.begin() as conn:
+        with runtime.engine.begin() as writing:
             # Longer and longer, so that an orphaned lock falls before the attempts are used up.
             wait_s = min(backoff_s(runtime, attempt), runtime.settings.lease_s)
-            executions.postpone(conn, row, attempt=attempt, wait_s=wait_s, reason=executions.BUSY)
+            executions.postpone(writing, row, attempt=attempt, wait_s=wait_s, reason=executions.BUSY)
         return None
-    conn, segment = None, None
+    conn: Connection | None = None
+    segment: Segment | None = None
     try:
         conn = runtime.engine.connect()
         segment = _begin_stored(runtime, templates, conn, row, attempt, step, held, text)
@@ -203,7 +203,7 @@ def open_placement(
     code, held, text = take_lease(runtime, row, row.attempts, twin)
     if code != lease.TAKEN:
         return code, None
-    conn = None
+    conn: Connection | None = None
     try:
         conn = runtime.engine.connect()
         instance = instances.open_epoch(conn, row.user_id, row.activity_code)

@@ -33,7 +33,9 @@ def _result(result: Mapping[str, Any]) -> Iterator[str]:
         code = f"code {asset['code']}, " if asset.get("code") else ""
         yield f"  {asset['kind']}: {code}{asset['status']}, until {asset['valid_until'][:16].replace('T', ' ')} UTC"
     for item in result["items"]:
-        yield f"  · {item.get('title') or 'item'} ({item['item_id']}){_price(item)}"
+        title = item.get("title", item["item_id"])
+        name = title if title == item["item_id"] else f"{title} ({item['item_id']})"
+        yield f"  · {name}{_price(item)}"
     for note in result.get("notes", ()):
         yield f"  note: {note}"
     yield f"  [{result['activity']}: {result['outcome']}]"

@@ -37,11 +37,13 @@ def demo(
 
     from rich.console import Console
 
+    from tactics.cli import attach
     from tactics.demo.choice import choose
     from tactics.demo.session import run_demo
     from tactics.demo.show import show
     from tactics.logs import configure_logs
 
+    attach.from_environment()  # a wrong setting is said at once
     chosen = choose(set(campaign) if campaign else None, actions, everything)
     if json is not None:
         _check_writable(json)
@@ -58,8 +60,11 @@ def _check_writable(file: Path) -> None:
     """Find out before the replay, not after it, that the summary cannot be written."""
     from tactics.errors import BadInput
 
+    known = file.exists()
     try:
         file.open("a", encoding="utf-8").close()
+        if not known:
+            file.unlink()
     except OSError as error:
         raise BadInput(f"cannot write {file}: {error.strerror}", file=str(file)) from error
 

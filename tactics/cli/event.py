@@ -129,16 +129,13 @@ def _send(messages: Sequence[Any]) -> _Sent:
 
 
 def _say(sent: _Sent, where: Callable[[int, str], str] | None) -> None:
-    shown = [
-        (receipt.source, receipt.id, receipt.status, receipt.reason, where(position, "") if where else "")
-        for position, receipt in enumerate(sent.receipts)
-        if len(sent.receipts) <= _MOST_SHOWN or receipt.status == "rejected"
-    ]
-    if shown:
-        columns = ("source", "id", "status", "reason", "where")
-        wanted = [place for place in range(len(columns)) if any(row[place] for row in shown)]
-        print_table([columns[place] for place in wanted], ([row[place] for place in wanted] for row in shown))
-    counts = Counter(receipt.status for receipt in sent.receipts)
+    receipts = sent.receipts
+    if len(receipts) <= _MOST_SHOWN:
+        print_table(("source", "id", "status"), ((receipt.source, receipt.id, receipt.status) for receipt in receipts))
+    for position, receipt in enumerate(receipts):
+        if receipt.status == "rejected":
+            typer.echo(f"rejected: {where(position, '') + ': ' if where else ''}{receipt.reason}", err=True)
+    counts = Counter(receipt.status for receipt in receipts)
     typer.echo(", ".join(f"{count} {status}" for status, count in counts.items()) or "there were no events")
     if not sent.published:
         typer.echo(

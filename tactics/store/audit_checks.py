@@ -30,7 +30,7 @@ _STOCK = Check(
                count(*) FILTER (WHERE g.state = 'granted') AS granted,
                count(*) FILTER (WHERE g.state <> 'granted') AS reserved
         FROM grant_record g CROSS JOIN LATERAL jsonb_array_elements(g.lines) AS line (value)
-        WHERE g.state <> 'nix' AND line.value ->> 'benefit' IS NOT NULL
+        WHERE g.state <> 'refused' AND line.value ->> 'benefit' IS NOT NULL
         GROUP BY 1, 2
     ), moved AS (
         SELECT activity_code, benefit_code AS code, sum(delta)::bigint AS moved FROM stock_movement GROUP BY 1, 2

@@ -54,7 +54,8 @@ def overwritten(stage: Stage, user_id: str) -> list[str]:
     assert instance is not None
     if (instance.epoch, instance.prepared_event_id) != (epoch, last):
         found.append(f"the instance says {instance}, but {last} was prepared last and {epoch} is the newest epoch")
-    kept = prepared.decode(stage.redis.get(prepared.prepared_key("camp18", user_id)), instance)
+    text: Any = stage.redis.get(prepared.prepared_key("camp18", user_id))
+    kept = prepared.decode(text, instance)
     if kept is not None and kept.data["mark"] != last:
         found.append(f"prepared data is {kept}, but {last} was prepared last")
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import signal
 import subprocess
@@ -48,6 +50,27 @@ def behaviour(user_id: str, number: object, **attributes: Any) -> dict[str, Any]
     """Give a behaviour event as producers send it."""
     data = {"user_id": user_id, "rule_key": CHANNEL, "attributes": attributes}
     return {"specversion": "1.0", "id": f"e{number}", "source": "test", "type": "tactics.behaviour", "data": data}
+
+
+class Message:
+    """A message as it lies in Redis, in Celery's protocol 2."""
+
+    def __init__(self, raw: bytes) -> None:
+        """Read it."""
+        self.raw = json.loads(raw)
+        self.headers: dict[str, Any] = self.raw["headers"]
+        self.args, self.kwargs, embedded = json.loads(base64.b64decode(self.raw["body"]))
+        self.chain: list[Any] = embedded["chain"]
+
+    @property
+    def task(self) -> str:
+        """The task that it asks for."""
+        return str(self.headers["task"])
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return str(self.headers["id"])
 
 
 class Worker:
@@ -180,6 +203,41 @@ class Stage:
         task_id = request.get("id") or uuid()
         made = {"id": task_id, "delivery_info": {}, "headers": {}, **request}
         return self.app.tasks[task].__trace__(task_id, list(args), {}, made)
+
+    def sweep(self) -> dict[str, int]:
+        """Sweep once."""
+        return sweep(self.app)
+
+    def published(self, *queues: str) -> list[Message]:
+        """Take all messages from queues (the usual ones, if none is named) as a worker would, oldest first."""
+        found = []
+        for queue in queues or QUEUES:
+            while (raw := self.redis.rpop(queue)) is not None:
+                found.append(Message(raw))  # type: ignore[arg-type]  # one element is asked for
+        return found
+
+    def deliver_message(self, message: Message) -> None:
+        """Deliver a message that was taken, here."""
+        self.deliver(message.task, *message.args, id=message.id, chain=message.chain)
+
+    def deliver_published(self) -> None:
+        """Deliver what is published, and what that publishes, until nothing is left."""
+        while messages := self.published():
+            for one in messages:
+                self.deliver_message(one)
+
+    def work_until_the_end(self) -> None:
+        """Sweep and deliver here until everything that was accepted has ended."""
+
+        def work() -> bool:
+            self.sweep()
+            self.deliver_published()
+            return not self.value(
+                "SELECT (SELECT count(*) FROM execution WHERE finished_at IS NULL) + "
+                "(SELECT count(*) FROM event WHERE routed_at IS NULL AND parked_reason IS NULL)"
+            )
+
+        until(work, "everything ends")
 
     def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """Ask the database."""

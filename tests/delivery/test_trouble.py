@@ -129,7 +129,9 @@ def test_a_preparation_whose_connection_is_cut_anywhere_ends(
 
 
 @pytest.mark.parametrize("in_place", [True, False])
-def test_a_step_that_cannot_tell_whether_it_applies_has_failed(open_stage: Callable[..., Stage], in_place: bool) -> None:
+def test_a_step_that_cannot_tell_whether_it_applies_has_failed(
+    open_stage: Callable[..., Stage], in_place: bool
+) -> None:
     """An error in `when` of the very first step is recorded like any other, and holds nothing."""
     stage = open_stage(in_place=in_place)
     stage.import_activity(template_type="misjudged")

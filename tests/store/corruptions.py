@@ -104,7 +104,7 @@ def _first(user: str) -> str:
 _ANN_1 = f"grant_id = (SELECT id FROM grant_record WHERE {_first('ann')})"
 _ONE_EXECUTION = "WHERE id = (SELECT min(id::text)::uuid FROM execution)"
 _NO_USABLE_KEY = _run("DROP INDEX uq_grant_record_usable")
-_SAME_EVENT = {"event_source": "shop", "event_id": "one", "best_only": True}
+_SAME_EVENT: dict[str, Any] = {"event_source": "shop", "event_id": "one", "best_only": True}
 _BOB_BEST = _run(
     "DROP INDEX uq_grant_record_best_only",
     f"UPDATE grant_record SET best_only = true, event_source = 'shop', event_id = 'one' WHERE {_first('bob')}",

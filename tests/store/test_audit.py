@@ -93,7 +93,8 @@ def _points(points: int) -> dict[str, Any]:
 
 
 def _outcome(answer: dict[str, Any]) -> str:
-    (part,) = [*answer["results"], *answer["not_shown"]]
+    parts: list[dict[str, Any]] = [*answer["results"], *answer["not_shown"]]
+    (part,) = parts
     return str(part.get("outcome") or part["reason"])
 
 
