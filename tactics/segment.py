@@ -218,7 +218,7 @@ class Segment:
         run, row = self.run, self.run.execution
         if run.trace:
             run.trace[-1]["outcome"] = "failed"
-        reason = f"{step.name}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:500]
+        reason = f"{step.name}: {failure_text(error)}"
         log.warning("step_failed", execution=str(row.id), step=step.name, attempt=run.attempt, error=reason)
         try:
             give_back(run.conn)
@@ -249,6 +249,12 @@ def encoded(ctx: TacticsInstanceContext) -> dict[str, Any]:
                 raise TypeError(f"context field {name!r} is not plain data: {error}") from error
         raise
     return data
+
+
+def failure_text(error: Exception) -> str:
+    """Say in one storable line what went wrong."""
+    lines = str(error).replace("\x00", " ").encode(errors="replace").decode().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"[:500]
 
 
 def backoff_s(runtime: Runtime, attempt: int) -> float:

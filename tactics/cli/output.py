@@ -37,9 +37,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(*columns, box=SIMPLE_HEAD)
+    # Ids are there to be copied: a narrow screen folds them, and cuts nothing off.
+    table = Table(*[Column(name, overflow="fold") for name in columns], box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
     Console().print(table)

@@ -108,7 +108,7 @@ def replay(
         app: prepared by `tactics.chain.prepare_app`, in replay mode.
         plan: what to replay.
         ledger_path: the file that gets the source and id of everything that was acknowledged.
-        check: called while waiting; raises when the workers are gone.
+        check: called between steps and while waiting; raises when there is no point in going on.
         tell: called with the day and the number of purchases whenever some were accepted.
 
     Returns:
@@ -145,6 +145,7 @@ def _replay_day(one: _Replay, day: Day) -> None:
 
 
 def _visit(one: _Replay, basket: Basket) -> None:
+    one.check()
     request = PlacementRequest(
         basket.user_id, documents.PLACEMENT, placement="till", key=basket.basket_id, source=VISITS, at=basket.at
     )
@@ -222,6 +223,7 @@ def _redemptions(one: _Replay, day: Day) -> Iterator[dict[str, Any]]:
 
 
 def _submit(one: _Replay, events: Sequence[dict[str, Any]]) -> None:
+    one.check()
     receipts = submit_events(one.app, events)
     one.ledger.note((receipt.source, receipt.id) for receipt in receipts if receipt.status == "accepted")
     for receipt in receipts:

@@ -44,8 +44,12 @@ class Asset:
     details: dict[str, Any] = field(default_factory=dict)
 
     def usable(self, now: datetime) -> bool:
-        """Tell whether the user can use it now: available or claimed, and in its validity."""
-        return self.status in LIVE and self.valid_from <= now < self.valid_until
+        """Tell whether the user can use it now: available or claimed, and in its validity.
+
+        Assets are valid from their grant on. A visitor who read the clock, and then waited until another's grant of
+        the same moment was written, holds it all the same.
+        """
+        return self.status in LIVE and now < self.valid_until
 
     def due(self, now: datetime) -> bool:
         """Tell whether it should be marked expired."""

@@ -126,6 +126,11 @@ def parse_event(message: object, *, now: datetime) -> Event:
     except ValidationError as error:
         problems = [{**problem, "path": "/data" + problem["path"]} for problem in validation_problems(error)]
         raise _refusal(message, problems) from None
+    try:
+        at = (envelope.time or now).astimezone(UTC)
+    except OverflowError:
+        problem = {"path": "/time", "message": "in UTC this time is outside the years 1 to 9999"}
+        raise _refusal(message, [problem]) from None
     return Event(
         source=envelope.source,
         id=envelope.id,
@@ -133,7 +138,7 @@ def parse_event(message: object, *, now: datetime) -> Event:
         user_id=getattr(data, "user_id", ""),
         channel=data.rule_key if isinstance(data, BehaviourData) else None,
         data=data.model_dump(mode="json", exclude_none=True),
-        at=(envelope.time or now).astimezone(UTC),
+        at=at,
     )
 
 

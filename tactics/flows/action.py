@@ -22,7 +22,7 @@ from tactics.domain.event import Event, parse_event
 from tactics.errors import BadInput, EventTooOld, TacticsError, UnknownChannel
 from tactics.flows.behaviour import FIRST_ATTEMPT, route_behaviours, start_executions
 from tactics.granting import change_asset
-from tactics.segment import backoff_s
+from tactics.segment import backoff_s, failure_text
 from tactics.store import activities, events
 from tactics.store.events import Ref
 
@@ -134,16 +134,24 @@ def route_events(app: TacticsApp, refs: Sequence[Ref]) -> None:
         return
     try:
         started = _route(app, refs)
-    except Exception:
+    except Exception as error:
         if len(refs) > 1:
             for ref in refs:
                 route_events(app, [ref])
             return
-        log.exception("not_routed", source=refs[0][0], event=refs[0][1], attempt=refs[0][2])
-        with app.runtime.engine.begin() as conn:
-            events.postpone(conn, refs, backoff_s(app.runtime, refs[0][2]))
+        _not_routed(app, refs[0], error)
         return
     start_executions(app, started)
+
+
+def _not_routed(app: TacticsApp, ref: Ref, error: Exception) -> None:
+    source, event_id, attempt = ref
+    log.warning("not_routed", source=source, event_id=event_id, attempt=attempt, error=failure_text(error))
+    with app.runtime.engine.begin() as conn:
+        if attempt >= app.settings.max_attempts:
+            events.park(conn, source, event_id, failure_text(error))
+        else:
+            events.postpone(conn, [ref], backoff_s(app.runtime, attempt))
 
 
 def _route(app: TacticsApp, refs: Sequence[Ref]) -> list[UUID]:
@@ -161,20 +169,25 @@ def _route(app: TacticsApp, refs: Sequence[Ref]) -> list[UUID]:
         emitted = record_actions(runtime, conn, by_type["action"]) if by_type["action"] else []
         emitted = events.add_behaviours(conn, emitted, "routed")
         started = route_behaviours(app, conn, [*by_type["behaviour"], *emitted])
-        for event in by_type["asset"]:
-            _change_asset(app, conn, event)
-        events.mark_routed(conn, [event.key for event in batch], "routed")
+        parked = {event.key for event in by_type["asset"] if not _change_asset(app, conn, event)}
+        events.mark_routed(conn, [event.key for event in batch if event.key not in parked], "routed")
     return started
 
 
-def _change_asset(app: TacticsApp, conn: Connection, event: Event) -> None:
-    """Apply what an outer system says of an asset; what cannot be applied is parked with the reason."""
+def _change_asset(app: TacticsApp, conn: Connection, event: Event) -> bool:
+    """Apply what an outer system says of an asset; what cannot be applied is parked with the reason.
+
+    Returns:
+        Whether it was applied.
+    """
     now = app.runtime.now(conn, event.at)
     try:
         with conn.begin_nested():
             change_asset(conn, UUID(event.data["asset_id"]), event.data["status"], now)
     except TacticsError as error:
         events.park(conn, event.source, event.id, error.message)
+        return False
+    return True
 
 
 def register(app: TacticsApp) -> None:

@@ -234,7 +234,7 @@ _HOLDOUT = Check(
     SELECT g.id AS grant_id, g.user_id, g.activity_code AS activity, g.activity_version AS version
     FROM grant_record g
     JOIN activity_version v ON v.activity_code = g.activity_code AND v.version = g.activity_version
-    WHERE g.state <> 'refused' AND (v.definition ->> 'holdout_percent')::integer > 0 ORDER BY 3, 2, 1
+    WHERE (v.definition ->> 'holdout_percent')::integer > 0 ORDER BY 3, 2, 1
     """,
 )
 

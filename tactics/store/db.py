@@ -66,5 +66,7 @@ def _say_where(engine: Engine) -> None:
     @event.listens_for(engine, "handle_error")
     def _(context: Any) -> None:
         error = context.original_exception
+        if not isinstance(error, Exception):  # somebody wants this process to end
+            return
         if context.is_disconnect or context.connection is None:
             raise DatabaseDown(f"cannot reach the database at {where}: {str(error).strip().splitlines()[0]}") from error

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Select, exists, or_, select
 
-from tactics.store.tables import asset, event, execution, grant_record, instance, user_profile
+from tactics.store.tables import asset, behaviour_rule, event, execution, grant_record, instance, user_profile
 
 Entry = dict[str, Any]
 
@@ -39,6 +39,25 @@ def executions_of(conn: Connection, user_id: str, activity_code: str, *, until: 
     mine = (execution.c.user_id == user_id, execution.c.activity_code == activity_code)
     query = select(*_EXECUTION).where(*mine, execution.c.business_at <= until)
     return _entries(conn, query.order_by(execution.c.business_at.desc(), execution.c.created_at.desc()).limit(limit))
+
+
+def execution_for(conn: Connection, user_id: str, activity_code: str, source: str, event_id: str) -> Entry | None:
+    """Give the execution that an event started for an instance."""
+    mine = (execution.c.user_id == user_id, execution.c.activity_code == activity_code)
+    query = select(*_EXECUTION).where(*mine, execution.c.event_source == source, execution.c.event_id == event_id)
+    return next(iter(_entries(conn, query)), None)
+
+
+def preparation_of(conn: Connection, user_id: str, activity_code: str, *, until: datetime) -> Entry | None:
+    """Give the last execution up to a business time that prepared an instance."""
+    mine = (execution.c.user_id == user_id, execution.c.activity_code == activity_code)
+    query = select(*_EXECUTION).where(*mine, execution.c.outcome == "prepared", execution.c.business_at <= until)
+    return next(iter(_entries(conn, query.order_by(execution.c.business_at.desc()).limit(1))), None)
+
+
+def rule_of(conn: Connection, rule_key: str) -> Entry | None:
+    """Give a behaviour rule, enabled or not."""
+    return next(iter(_entries(conn, select(behaviour_rule).where(behaviour_rule.c.rule_key == rule_key))), None)
 
 
 def instance_of(conn: Connection, user_id: str, activity_code: str) -> Entry | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from tactics.store import audit, instances, prepared
@@ -13,9 +14,9 @@ UNION ALL
 SELECT 'execution ' || link || ' of ' || user_id FROM execution WHERE finished_at IS NULL
 """
 _TURNS = """
-SELECT link, event_id, epoch, outcome, trace FROM execution
+SELECT link, event_id, epoch, outcome, trace, finished_at FROM execution
 WHERE user_id = :user AND activity_code = 'camp18' AND outcome NOT IN ('superseded', 'error', 'parked')
-ORDER BY finished_at
+ORDER BY epoch, finished_at
 """
 
 
@@ -37,18 +38,20 @@ def audited(stage: Stage) -> list[str]:
 
 def overwritten(stage: Stage, user_id: str) -> list[str]:
     """Give what an older segment of the user's instance wrote over what a newer one had written."""
-    found = []
+    turns = stage.rows(_TURNS, user=user_id)
+    found = [
+        f"epoch {later['epoch']} ended at {later['finished_at']}, epoch {one['epoch']} at {one['finished_at']}"
+        for one, later in pairwise(turns)
+        if not (one["epoch"] < later["epoch"] and one["finished_at"] < later["finished_at"])
+    ]
     last: Any = None
-    epoch = 0
-    for row in stage.rows(_TURNS, user=user_id):
-        if row["epoch"] <= epoch:
-            found.append(f"{row['link']} {row['event_id']} committed epoch {row['epoch']} after {epoch}")
-        epoch = max(epoch, row["epoch"])
+    for row in turns:
         sights = [step for step in row["trace"] if step["step"] == "seen"]
         wrong = [seen for seen in sights if not seen["used"] == seen["vouched"] == last]
         found += [f"placement {row['epoch']} saw {seen}, prepared was {last}" for seen in wrong]
         if row["outcome"] == "prepared":
             last = row["event_id"]
+    epoch = turns[-1]["epoch"]
     with stage.engine.connect() as conn:
         instance = instances.read(conn, user_id, "camp18")
     assert instance is not None

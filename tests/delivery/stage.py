@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
+from uuid import UUID
 
 import redis
 from celery.utils import uuid
+from kombu import pools
 from sqlalchemy import Engine, text
 
 from tactics.celery_app import QUEUES, TacticsApp
@@ -26,6 +28,7 @@ from tactics.flows import setup
 from tactics.flows.action import submit_events
 from tactics.flows.placement import PlacementAnswer, PlacementRequest, visit
 from tactics.flows.sweep import sweep
+from tactics.granting import change_asset
 from tactics.worker import make_app
 from tests.delivery.plays import register_plays
 from tests.making import document
@@ -72,6 +75,11 @@ class Message:
         """The task's id."""
         return str(self.headers["id"])
 
+    @property
+    def execution_id(self) -> UUID:
+        """The execution that a step's message is for."""
+        return UUID(self.args[0])
+
 
 class Worker:
     """A Celery worker of the tests' app, in a process group of its own."""
@@ -99,6 +107,40 @@ class Worker:
         self._process.wait()
 
 
+class Visitor:
+    """A process that visits, started and waiting."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Start it; it is there when it says so."""
+        argv = [sys.executable, "-m", "tests.delivery.visitor"]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(argv, env=dict(environment), cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
+
+    def wait_until_ready(self) -> None:
+        """Wait until it can visit."""
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
+
+    def visit(self, *visits: tuple[str, str]) -> None:
+        """Let it visit, each as a user under a key; it ends then."""
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError), self.process.stdin as pipe:
+            pipe.writelines(f"{user_id} {key}\n" for user_id, key in visits)
+
+    def outcomes(self) -> list[str]:
+        """Give what came of its visits, once it has ended."""
+        assert self.process.stdout is not None
+        with self.process.stdout as pipe:
+            found = pipe.read().split()
+        self.process.wait()
+        return found
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.process.kill()
+        self.process.wait()
+
+
 class Stage:
     """An app in this process, and the workers started beside it."""
 
@@ -115,7 +157,7 @@ class Stage:
         register_plays(self.app)
         prepare_app(self.app)
         self.redis = redis.Redis.from_url(settings.redis_url)
-        self._workers: list[Worker] = []
+        self._processes: list[Worker | Visitor] = []
 
     def __enter__(self) -> Self:
         """Be there."""
@@ -123,9 +165,9 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         """Leave no process and no connection behind."""
-        for one in self._workers:
+        for one in self._processes:
             one.kill()
-        self.app.pool.force_close_all()
+        pools.reset()  # they are the process's, by address, and the next stage may have this one's
         self.app.runtime.close()
         self.redis.close()
 
@@ -133,6 +175,11 @@ class Stage:
     def engine(self) -> Engine:
         """The database."""
         return self.app.runtime.engine
+
+    def run_in_place(self, yes: bool) -> None:
+        """Let this process run what follows in place, or publish each step."""
+        self.settings = self.settings.model_copy(update={"in_place": yes})
+        self.app.settings = self.settings
 
     def import_activity(self, *, stock: int | None = None, **changes: Any) -> None:
         """Make an activity live: a coupon for whoever was prepared, open for long."""
@@ -148,8 +195,16 @@ class Stage:
 
     def start_worker(self, name: str = "w", *, queues: Sequence[str] = QUEUES, processes: int = 2) -> Worker:
         """Start a worker; it is killed at the end, if not before."""
-        made = Worker(self.environment, self.folder / f"{name}-{len(self._workers)}.log", queues, processes)
-        self._workers.append(made)
+        made = Worker(self.environment, self.folder / f"{name}-{len(self._processes)}.log", queues, processes)
+        self._processes.append(made)
+        return made
+
+    def start_visitors(self, count: int) -> list[Visitor]:
+        """Start visitors side by side, and wait until all can visit."""
+        made = [Visitor(self.environment) for _ in range(count)]
+        self._processes += made
+        for one in made:
+            one.wait_until_ready()
         return made
 
     def start_workers(self, count: int, *, processes: int = 1) -> list[Worker]:
@@ -215,6 +270,19 @@ class Stage:
             while (raw := self.redis.rpop(queue)) is not None:
                 found.append(Message(raw))  # type: ignore[arg-type]  # one element is asked for
         return found
+
+    def publish(self, message: Message) -> None:
+        """Put a message that was taken into its queue, once more."""
+        self.redis.lpush(message.raw["properties"]["delivery_info"]["routing_key"], json.dumps(message.raw))
+
+    def waiting(self, *queues: str) -> int:
+        """Count the messages in queues (the usual ones, if none is named)."""
+        return sum(int(self.redis.llen(queue)) for queue in queues or QUEUES)  # type: ignore[arg-type]  # no pipeline
+
+    def redeem(self, asset_id: str) -> None:
+        """Redeem an asset."""
+        with self.engine.begin() as conn:
+            change_asset(conn, UUID(asset_id), "redeemed", self.app.runtime.now(conn))
 
     def deliver_message(self, message: Message) -> None:
         """Deliver a message that was taken, here."""

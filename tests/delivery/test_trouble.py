@@ -12,13 +12,11 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
-from tactics.chain import run_here
 from tactics.errors import TacticsError
 from tactics.runtime import connect_redis
-from tactics.segment import StepFailed
 from tactics.store.lease import lease_key
-from tests.delivery.findings import audited, unended, wait_for_the_end
-from tests.delivery.stage import CHANNEL, SLOT, Stage, behaviour
+from tests.delivery.findings import audited, unended
+from tests.delivery.stage import Stage, behaviour
 
 NOWHERE = "redis://127.0.0.1:1/0"
 Where = Literal["statement", "commit", "reply"]
@@ -31,7 +29,7 @@ class Cut:
         """Cut at the `number`th."""
         self.where, self.left, self.made = where, number, False
 
-    def statement(self, conn: Any, cursor: Any, *_: object) -> None:
+    def statement(self, _: Any, cursor: Any, *__: object) -> None:
         """Count a statement."""
         if self.where == "statement":
             self._count(cursor.connection)
@@ -68,7 +66,7 @@ def held(stage: Stage) -> list[str]:
     """Give what is still held: locks on instances, database connections."""
     pool: Any = stage.engine.pool
     connections = [f"{pool.checkedout()} connections"] if pool.checkedout() else []
-    return [key.decode() for key in stage.redis.keys("tactics:lease:*")] + connections
+    return [str(key) for key in stage.redis.keys("tactics:lease:*")] + connections
 
 
 def prepare(stage: Stage, user_id: str, number: object, **attributes: Any) -> None:
@@ -232,6 +230,5 @@ def test_a_key_gives_its_answer_after_the_activity_ended(stage: Stage) -> None:
     prepare(stage, "u1", 1)
     first = stage.visit("u1", key="k")
     stage.run_sql("UPDATE activity SET ends_at = now() - interval '1 s'")
-    stage.app.runtime.shared.clear()
-    assert stage.visit("u1").results == ()
+    assert not stage.visit("u1").results
     assert stage.visit("u1", key="k") == first

@@ -165,6 +165,9 @@ CORRUPTIONS: list[tuple[str, str, Corruption, int]] = [
     ("count_gaps", "not from 1", _run(
         "UPDATE grant_record SET will_send_count = will_send_count + 10 WHERE user_id = 'ann' AND activity_code = 'tea'"
     ), 1),
+    ("count_gaps", "from 0", _run(
+        "ALTER TABLE grant_record DROP CONSTRAINT ck_grant_record_will_send_count",
+        f"UPDATE grant_record SET will_send_count = 0 WHERE {_first('ann')}"), 1),
     ("usable_grants", "two usable", _both(_NO_USABLE_KEY, _run(
         f"UPDATE asset SET status = 'claimed' WHERE {_ANN_1}",
         f"UPDATE grant_record SET usable = true WHERE {_first('ann')}")), 1),
@@ -218,7 +221,9 @@ HARMLESS: list[tuple[str, Corruption]] = [
     ("refused grants hold nothing but their count", more_grants("bob", 3, asset_status=None, state="refused")),
     ("a refused grant leaves its best-only event to another", _both(
         _BOB_BEST, more_grants("bob", asset_status=None, state="refused", **_SAME_EVENT))),
-    ("grants for one event that did not ask for the best only", more_grants("bob", event_source="shop", event_id="one")),
+    ("grants for one event that did not ask for the best only", _both(
+        _BOB_BEST, _run("UPDATE grant_record SET best_only = false WHERE event_id = 'one'"),
+        more_grants("bob", event_source="shop", event_id="one"))),
     ("a released redemption beside a usable grant", _both(_NO_USABLE_KEY, _run(
         f"UPDATE asset SET status = 'available' WHERE {_ANN_1}",
         f"UPDATE grant_record SET usable = true, released = true WHERE {_first('ann')}"))),

@@ -1,0 +1,74 @@
+"""The reader of the documentation's blocks, and that every block is something: run, a file, or fit to be copied."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tactics.cli.files import documents
+from tactics.domain.activity import parse_activity
+from tactics.domain.behaviour_rule import is_rule_document, parse_behaviour_rules
+from tests.docs.blocks import DOCS, ROOT, Block, blocks, shows
+from tests.making import document
+
+ALL = [one for path in DOCS for one in blocks(path)]
+LANGUAGES = {"sh", "text", "yaml", "json", "python", "csv", "ini", "sql"}
+
+
+def _of(*languages: str) -> list[Any]:
+    return [pytest.param(one, id=one.place) for one in ALL if one.language in languages]
+
+
+def test_every_block_says_what_language_it_is() -> None:
+    """No fence is without a language that the tests here know: an unknown one would be checked by nobody."""
+    assert {one.place: one.language for one in ALL if one.language not in LANGUAGES} == {}
+
+
+@pytest.mark.parametrize("one", _of("yaml"))
+def test_yaml_is_an_activity_or_a_part_of_one(one: Block, tmp_path: Path) -> None:
+    """What stands there is what it says it is: an activity, or put into one, a part that is accepted."""
+    file = tmp_path / "one.yaml"
+    file.write_text(one.text)
+    for part in documents([file])[0]:
+        assert isinstance(part, dict)
+        if is_rule_document(part):
+            parse_behaviour_rules(part)
+        else:
+            parse_activity({**document(), **part})
+
+
+@pytest.mark.parametrize("one", _of("json"))
+def test_json_is_json(one: Block) -> None:
+    """What is shown as JSON can be read as such."""
+    assert json.loads(one.text) is not None
+
+
+@pytest.mark.parametrize("one", _of("python"))
+def test_python_is_python(one: Block) -> None:
+    """What is shown as Python can be compiled."""
+    assert ast.parse(one.text).body
+
+
+def test_an_output_may_leave_out_what_changes() -> None:
+    """An ellipsis stands for anything in its line, or alone for any lines; everything else has to be there, in order."""
+    printed = "one  42\n\n ──── \ntwo\nthree\n"
+    assert shows(printed, "one …\ntwo\nthree")
+    assert shows(printed, "one 42\n…\nthree")
+    assert not shows(printed, "one …\nthree")
+    assert not shows(printed, "one …\ntwo\nthree\nfour")
+    assert not shows(printed, "two\n…")
+
+
+def test_marks_are_read_from_the_line_above(tmp_path: Path) -> None:
+    """A fence takes the mark on the line above it, and one elsewhere marks nothing."""
+    path = ROOT / "nowhere.md"
+    text = "<!-- file: a.yaml -->\n```yaml\na: 1\n```\n<!-- at once -->\n\n```sh\nls\n```\n"
+    copy = tmp_path / "one.md"
+    copy.write_text(text)
+    found = [(one.mark, one.value, one.language, one.text) for one in blocks(copy)]
+    assert found == [("file", "a.yaml", "yaml", "a: 1\n"), (None, None, "sh", "ls\n")]
+    assert path not in DOCS
