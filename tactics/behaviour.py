@@ -252,10 +252,15 @@ def _behaviour_event(one: ActiveRule, user_id: str, key: Key, fact: dict[str, An
         attributes["item_id"] = fact["item_id"]
     return Event(
         source=f"{SOURCE}:{source}",
-        id=f"{one.rule_key}:{user_id}:{action_id}",
+        id=f"{one.rule_key}:{_one_part(user_id)}:{action_id}",
         type="behaviour",
         user_id=user_id,
         channel=one.rule_key,
         data={"user_id": user_id, "rule_key": one.rule_key, "attributes": attributes},
         at=at,
     )
+
+
+def _one_part(text: str) -> str:
+    """Cover the separator, so that no two users' ids read the same."""
+    return text.replace("%", "%25").replace(":", "%3A")

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 FLOWER_PORT = 5555
 FLOWER_USER = "tactics"
 _PORTS_TRIED = 100
-_READY_S = 60.0
+_READY_S = 120.0
 _REPLY_S = 0.25
 _TICK_S = 0.05
 

@@ -82,7 +82,9 @@ def processor(
     Raises:
         InvalidProcessor: the name is not verb_noun.
     """
-    given = {"queue": queue, "time_limit": time_limit_s, "rate_limit": rate_limit}
+    # Celery refuses a soft limit, here the app's, that is longer than the hard one.
+    soft_s = None if time_limit_s is None else max(1, time_limit_s - max(1, time_limit_s // 10))
+    given = {"queue": queue, "time_limit": time_limit_s, "soft_time_limit": soft_s, "rate_limit": rate_limit}
     options = {name: value for name, value in given.items() if value is not None}
 
     def declare(function: Callable[[Ctx, Run], None]) -> Processor[Ctx]:

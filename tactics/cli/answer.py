@@ -44,6 +44,7 @@ def _result(result: Mapping[str, Any]) -> Iterator[str]:
 def _price(item: Mapping[str, Any]) -> str:
     if item.get("price_minor") is None:
         return ""
-    before = money(item["price_minor"], item["currency"])
+    currency = item.get("currency", "")  # the catalogue may leave it out
+    before = money(item["price_minor"], currency).rstrip()
     now = item.get("promotion_price_minor")
-    return f"  {before}" if now is None else f"  {money(now, item['currency'])} instead of {before}"
+    return f"  {before}" if now is None else f"  {money(now, currency).rstrip()} instead of {before}"

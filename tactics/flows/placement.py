@@ -124,6 +124,8 @@ def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
         Busy: the same key is being answered at this moment.
     """
     one = _begin(app, request)
+    if not one.complete:
+        return _answer(one)
     try:
         for position, activity in enumerate(one.candidates):
             part = one.parts.get(activity.code)
@@ -167,7 +169,7 @@ def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
                 channel_code=request.channel_code,
             )
     if known is not None and known.body_hash != event.body_hash:
-        raise IdempotencyConflict(f"the key {request.key!r} was used before with another request")
+        raise _conflict(request)
     versions = {code: version for code, version, _ in found}
     parts: dict[str, Part] = {}
     if known is not None:  # one that ended since then keeps its part
@@ -179,7 +181,12 @@ def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
         loaded.sort(key=lambda one: (-one.priority, -largest_value(one), one.code))
     twin = lease.twin_mark(request.source, request.key) if request.key else None
     ids = {row.activity_code: str(row.id) for row in earlier}
-    return _Visit(app, request, event, now, loaded, deadline, twin, parts, ids)
+    complete = known is None or known.abandoned_at is None
+    return _Visit(app, request, event, now, loaded, deadline, twin, parts, ids, complete)
+
+
+def _conflict(request: PlacementRequest) -> IdempotencyConflict:
+    return IdempotencyConflict(f"the key {request.key!r} was used before with another request")
 
 
 def _run(one: _Visit, activity: TacticsActivity) -> Part:
@@ -255,6 +262,8 @@ def _await(one: _Visit, code: str, segment: Segment) -> Part | None:
     while True:
         with engine.connect() as conn:
             state = events.state(conn, *one.event.key)
+        if state is not None and state.body_hash != one.event.body_hash:
+            raise _conflict(one.request)
         answer: dict[str, Part] = (state.answer if state is not None else None) or {}
         if code in answer:
             return answer[code]

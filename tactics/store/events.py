@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, column, func, select, tuple_, update, values
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.types import Integer, Text
+from sqlalchemy import Connection, Row, TableValuedAlias, and_, bindparam, cast, column, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy.types import DateTime, Integer, Interval, Text
+from sqlalchemy.types import TypeEngine as Type
 
 from tactics.domain.event import Event
 from tactics.store.tables import event
@@ -21,6 +23,44 @@ _ONE = select(*_COLUMNS).where(event.c.source == bindparam("source"), event.c.id
 _STATE = select(
     event.c.body_hash, event.c.candidates, event.c.answer, event.c.abandoned_at, event.c.outcome, event.c.at
 ).where(event.c.source == bindparam("source"), event.c.id == bindparam("event"))
+
+
+def _rows_of(**columns: type[Type[Any]] | Type[Any]) -> TableValuedAlias:
+    """Give rows that come as one array a column, `name` as parameter `names`: one statement for any number of them."""
+    arrays = [bindparam(f"{name}s", type_=ARRAY(kind)) for name, kind in columns.items()]
+    kinds = [column(name, kind) for name, kind in columns.items()]
+    return func.unnest(*arrays).table_valued(*kinds, name="given").render_derived()
+
+
+_GIVEN = _rows_of(source=Text, id=Text)
+_ATTEMPTS = _rows_of(source=Text, id=Text, attempt=Integer)
+_NEW = _rows_of(
+    source=Text, id=Text, type=Text, user_id=Text, channel=Text, data=Text, body_hash=Text, at=DateTime(timezone=True)
+)
+_ACCEPT = (
+    insert(event)
+    .from_select(
+        [*_NEW.c.keys(), "next_attempt_at"],
+        select(
+            *[cast(one, JSONB) if one.name == "data" else one for one in _NEW.c],
+            func.clock_timestamp() + bindparam("claim", type_=Interval),
+        ),
+    )
+    .on_conflict_do_nothing()
+    .returning(event.c.source, event.c.id)
+)
+_LOCK_UNROUTED = (
+    select(*_COLUMNS)
+    .join(_ATTEMPTS, and_(event.c.source == _ATTEMPTS.c.source, event.c.id == _ATTEMPTS.c.id))
+    .where(event.c.attempts == _ATTEMPTS.c.attempt, event.c.routed_at.is_(None), event.c.parked_reason.is_(None))
+    .order_by(event.c.source, event.c.id)
+    .with_for_update(of=event, key_share=True, skip_locked=True)
+)
+_MARK_ROUTED = (
+    update(event)
+    .where(event.c.source == _GIVEN.c.source, event.c.id == _GIVEN.c.id)
+    .values(routed_at=func.clock_timestamp(), next_attempt_at=None, outcome=bindparam("new_outcome"))
+)
 
 
 def _row(one: Event) -> dict[str, Any]:
@@ -51,15 +91,9 @@ def accept(conn: Connection, batch: Sequence[Event], claim_s: float) -> list[str
     first: dict[tuple[str, str], Event] = {}
     for one in batch:
         first.setdefault(one.key, one)
-    due = func.clock_timestamp() + timedelta(seconds=claim_s)
-    ordered = [first[key] for key in sorted(first)]
-    statement = (
-        insert(event)
-        .values([{**_row(one), "next_attempt_at": due} for one in ordered])
-        .on_conflict_do_nothing()
-        .returning(event.c.source, event.c.id)
-    )
-    new = {(row.source, row.id) for row in conn.execute(statement)}
+    rows = [{**_row(first[key]), "data": json.dumps(first[key].data)} for key in sorted(first)]
+    arrays = {f"{name}s": [row[name] for row in rows] for name in rows[0]}
+    new = {(row.source, row.id) for row in conn.execute(_ACCEPT, {**arrays, "claim": timedelta(seconds=claim_s)})}
     known = {key: one.body_hash for key, one in first.items()}
     old = [key for key in first if key not in new]
     if old:
@@ -79,27 +113,18 @@ def accept(conn: Connection, batch: Sequence[Event], claim_s: float) -> list[str
 
 def lock_unrouted(conn: Connection, refs: Sequence[Ref]) -> list[Event]:
     """Lock those of the events that are still to be routed by exactly this attempt; twins at work are passed over."""
-    wanted = values(column("source", Text), column("id", Text), column("attempt", Integer), name="wanted").data(
-        [tuple(ref) for ref in refs]
-    )
-    query = (
-        select(*_COLUMNS)
-        .join(wanted, and_(event.c.source == wanted.c.source, event.c.id == wanted.c.id))
-        .where(event.c.attempts == wanted.c.attempt, event.c.routed_at.is_(None), event.c.parked_reason.is_(None))
-        .order_by(event.c.source, event.c.id)
-        .with_for_update(of=event, key_share=True, skip_locked=True)
-    )
-    return [_event(row) for row in conn.execute(query)]
+    if not refs:
+        return []
+    sources, ids, attempts = zip(*refs, strict=True)
+    wanted = {"sources": list(sources), "ids": list(ids), "attempts": list(attempts)}
+    return [_event(row) for row in conn.execute(_LOCK_UNROUTED, wanted)]
 
 
 def mark_routed(conn: Connection, keys: Sequence[tuple[str, str]], outcome: str) -> None:
     """Close events: everything that follows from them is in this transaction."""
     if keys:
-        conn.execute(
-            update(event)
-            .where(tuple_(event.c.source, event.c.id).in_(list(keys)))
-            .values(routed_at=func.clock_timestamp(), next_attempt_at=None, outcome=outcome)
-        )
+        sources, ids = zip(*keys, strict=True)
+        conn.execute(_MARK_ROUTED, {"sources": list(sources), "ids": list(ids), "new_outcome": outcome})
 
 
 def add_behaviours(conn: Connection, batch: Sequence[Event], outcome: str) -> list[Event]:
@@ -161,7 +186,7 @@ def record_answer(
         outcome: set when the whole is answered.
 
     Returns:
-        False when the placement was abandoned meanwhile: the caller rolls back.
+        False when the placement was abandoned meanwhile, or is another user's: the caller rolls back.
     """
     statement = insert(event).values(
         {
@@ -176,7 +201,7 @@ def record_answer(
     statement = statement.on_conflict_do_update(
         index_elements=[event.c.source, event.c.id],
         set_={"answer": merged, "outcome": func.coalesce(statement.excluded.outcome, event.c.outcome)},
-        where=event.c.abandoned_at.is_(None),
+        where=and_(event.c.abandoned_at.is_(None), event.c.user_id == statement.excluded.user_id),
     )
     return conn.execute(statement.returning(event.c.id)).one_or_none() is not None
 

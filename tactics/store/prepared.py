@@ -50,7 +50,9 @@ def decode(text: bytes | None, instance: InstanceRow) -> Prepared | None:
     try:
         body = json.loads(text)
         found = Prepared(body["epoch"], body["source"], body["event"], body["data"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not isinstance(found.data, dict):
         return None
     wanted = (instance.prepared_epoch, instance.prepared_source, instance.prepared_event_id)
     return found if (found.epoch, found.source, found.event_id) == wanted else None

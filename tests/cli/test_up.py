@@ -1,4 +1,4 @@
-"""`tactics up`, `worker` and `beat`, with real processes."""
+"""`tactics up`, with real processes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from tactics import embedded
 from tactics.config import Settings
 from tactics.embedded.home import temporary
+from tactics.supervisor import last_lines
 from tactics.worker import make_app
 from tests.journey import offer
 
@@ -51,6 +51,14 @@ class Up:
         return subprocess.run(
             [*TACTICS, *args], check=False, capture_output=True, text=True, input=stdin, env=_environment(self.home)
         )
+
+    def until(self, found: Callable[[], Any], what: str) -> Any:
+        """Wait until something is found, and give it."""
+        until = time.monotonic() + 60
+        while not (value := found()):
+            assert time.monotonic() < until, f"not in time: {what}\n{last_lines(self.home / 'worker.log')}"
+            time.sleep(0.1)
+        return value
 
     def rest(self) -> str:
         """Give what it says until it ends."""
@@ -82,14 +90,6 @@ def _up(home: Path, *args: str) -> Iterator[Up]:
             if process.poll() is None:
                 process.terminate()
                 process.communicate(timeout=60)
-
-
-def _until(found: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
-    until = time.monotonic() + timeout_s
-    while not (value := found()):
-        assert time.monotonic() < until, f"not in time: {what}"
-        time.sleep(0.1)
-    return value
 
 
 def _processes_of(home: Path) -> list[str]:
@@ -156,12 +156,12 @@ def test_everything_runs_and_other_commands_find_it(up: Up) -> None:
         assert shown.returncode == 0, shown.stderr
         return shown.stdout if "★" in shown.stdout else None
 
-    assert _until(granted, "a coupon").startswith("★ A coupon of 5.00 USD")
+    assert up.until(granted, "a coupon").startswith("★ A coupon of 5.00 USD")
 
 
 def test_flower_shows_the_steps_that_ran_in_place(up: Up) -> None:
     """Flower shows each step with name, state and runtime, under the one delivery's worker."""
-    tasks = _until(lambda: _tasks(up), "the steps in Flower")
+    tasks = up.until(lambda: _tasks(up), "the steps in Flower")
     for step in IN_PLACE:
         task = tasks[f"tactics.{step}"]
         assert task["runtime"] > 0
@@ -179,7 +179,7 @@ def test_flower_shows_no_personal_data(up: Up) -> None:
     app = make_app(Settings(database_url=servers.database_url, redis_url=servers.redis_url, home=up.home))
     app.send_task("tactics.ingest_event", (event,), queue="prepare")
     app.close()
-    tasks = _until(lambda: (found := _tasks(up)) and "tactics.ingest_event" in found and found, "the task in Flower")
+    tasks = up.until(lambda: (found := _tasks(up)) and "tactics.ingest_event" in found and found, "the task in Flower")
     assert (tasks["tactics.ingest_event"]["args"], tasks["tactics.ingest_event"]["kwargs"]) == ("(…)", "(…)")
     everything = json.dumps(_get(up, "/api/tasks")[1])
     logs = "".join(log.read_text() for log in up.home.glob("*.log") if os.access(log, os.R_OK))
@@ -190,7 +190,7 @@ def test_flower_shows_no_personal_data(up: Up) -> None:
 
 def test_flower_is_for_those_who_know_the_password(up: Up) -> None:
     """Without the password Flower shows nothing, also to its API; the password's file is its owner's alone."""
-    for path in ("/", "/api/tasks", "/api/workers", "/metrics"):
+    for path in ("/", "/tasks", "/api/tasks", "/api/workers"):
         assert _get(up, path, authorized=False)[0] == http.HTTPStatus.UNAUTHORIZED, path
     file = up.home / "flower.password"
     assert file.read_text() == up.flower[2]
@@ -239,7 +239,7 @@ def test_killed_and_started_again_it_has_kept_everything() -> None:
             assert first.run("activity", "import", _written(home / "offer.json", offer()), "--publish").returncode == 0
             event = ("event", "send", "--type", "behaviour", "--user", "u1", "--rule-key", "bought_twice")
             assert first.run(*event).returncode == 0
-            code = _until(lambda: _coupon(first), "a coupon")
+            code = first.until(lambda: _coupon(first), "a coupon")
             first.process.kill()
         with _up(home, "--no-flower") as second:
             assert _coupon(second) == code
@@ -256,51 +256,3 @@ def test_killed_and_started_again_it_has_kept_everything() -> None:
 def _coupon(up: Up) -> str | None:
     results = json.loads(up.run("visit", "home", "--user", "u1", "--json").stdout)["results"]
     return results[0]["assets"][0]["code"] if results else None
-
-
-@pytest.mark.parametrize("command", ["worker", "beat"])
-def test_worker_and_beat_refuse_to_start_without_servers(command: str, tmp_path: Path) -> None:
-    """Nobody takes events into a throw-away database by mistake: both addresses are asked for, by name."""
-    env = _environment(tmp_path)
-    ended = subprocess.run([*TACTICS, command], check=False, capture_output=True, text=True, env=env)
-    assert ended.returncode == 2
-    assert f"`tactics {command}` needs TACTICS_DATABASE_URL and TACTICS_REDIS_URL" in ended.stderr
-    half = {**env, "TACTICS_REDIS_URL": "redis://127.0.0.1:1/0"}
-    ended = subprocess.run([*TACTICS, command], check=False, capture_output=True, text=True, env=half)
-    assert (ended.returncode, "needs TACTICS_DATABASE_URL:" in ended.stderr) == (2, True)
-
-
-def test_worker_serves_the_queues_it_is_given(environment: dict[str, str], settings: Settings) -> None:
-    """`tactics worker` becomes a Celery worker with these queues and processes, and ends with 0 when told to."""
-    args = ["worker", "-Q", "ops,grant", "-c", "1", "--name", "extra@%h"]
-    worker = subprocess.Popen([*TACTICS, *args], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    app = make_app(settings)
-    try:
-        replies = _until(lambda: app.control.broadcast("stats", reply=True, timeout=0.5, limit=1), "the worker")
-        ((name, stats),) = replies[0].items()
-        assert name.startswith("extra@")
-        assert (stats["pid"], stats["pool"]["max-concurrency"]) == (worker.pid, 1)
-        queues = app.control.inspect(destination=[name], limit=1).active_queues()[name]
-        assert {queue["name"] for queue in queues} == {"ops", "grant"}
-        worker.terminate()
-        assert worker.wait(30) == 0
-    finally:
-        worker.kill()
-        worker.wait()
-        app.close()
-
-
-def test_beat_wakes_the_sweeper_up(environment: dict[str, str], settings: Settings) -> None:
-    """`tactics beat` publishes sweeps, makes its home where it is missing, and ends with 0 when told to."""
-    beat = subprocess.Popen([*TACTICS, "beat"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        with redis.Redis.from_url(settings.redis_url) as client:
-            _until(lambda: client.llen("ops"), "a sweep")
-            message = json.loads(client.lrange("ops", 0, 0)[0])
-            assert message["headers"]["task"] == "tactics.sweep"
-            assert client.llen("prepare") == 0
-        beat.terminate()
-        assert beat.wait(30) == 0
-    finally:
-        beat.kill()
-        beat.wait()

@@ -31,6 +31,7 @@ from tactics.flows.sweep import sweep
 from tactics.granting import change_asset
 from tactics.worker import make_app
 from tests.delivery.plays import register_plays
+from tests.delivery.worker import READY
 from tests.making import document
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +47,7 @@ def until(condition: Callable[[], object], what: str, patience_s: float = PATIEN
     end = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < end, f"not in time: {what}"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def behaviour(user_id: str, number: object, **attributes: Any) -> dict[str, Any]:
@@ -88,7 +89,7 @@ class Worker:
         """Start it."""
         self.log = log
         options = [f"--queues={','.join(queues)}", f"--concurrency={processes}", f"--hostname={log.stem}@%h"]
-        quiet = ["--without-mingle", "--without-gossip", "--without-heartbeat", "--loglevel=INFO"]
+        quiet = ["--without-mingle", "--without-gossip", "--without-heartbeat", "--loglevel=WARNING"]
         argv = [sys.executable, "-m", "celery", "-A", "tests.delivery.worker", "worker", *options, *quiet]
         with log.open("wb") as out:
             self._process = subprocess.Popen(
@@ -97,7 +98,7 @@ class Worker:
 
     def wait_until_ready(self) -> None:
         """Wait until it takes messages."""
-        until(lambda: " ready." in self.log.read_text() or self._process.poll() is not None, f"{self.log} is ready")
+        until(lambda: READY in self.log.read_text() or self._process.poll() is not None, f"{self.log} is ready")
         assert self._process.poll() is None, self.log.read_text()
 
     def kill(self) -> None:
@@ -215,7 +216,7 @@ class Stage:
         return made
 
     @contextmanager
-    def sweeping(self, every_s: float = 0.05) -> Iterator[None]:
+    def sweeping(self, every_s: float = 0.15) -> Iterator[None]:
         """Sweep from this process, again and again; what goes wrong is raised at the end."""
         over = threading.Event()
         troubles: list[Exception] = []

@@ -8,6 +8,7 @@ A mark is an HTML comment on the line above a fence:
     <!-- exit: 2 -->              the command ends with this code
     <!-- needs: addresses -->     from here on, commands are told by the environment where the servers are
     <!-- not run: reason -->      nobody can run it here; the reason is for whoever reads the source
+    <!-- picture -->              text that no command prints
 
 A `text` block below a `sh` block is what its commands print: `…` stands for anything, alone on a line for any lines.
 """
@@ -21,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCS: Sequence[Path] = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-MARKS = frozenset({"file", "background", "at once", "exit", "needs", "not run"})
+MARKS = frozenset({"file", "background", "at once", "exit", "needs", "not run", "picture"})
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)$")
 _MARK = re.compile(r"^ *<!-- (?P<name>[a-z ]+?)(?:: (?P<value>.+?))? -->$")

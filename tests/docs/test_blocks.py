@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tactics import rules
 from tactics.cli.files import documents
 from tactics.domain.activity import parse_activity
 from tactics.domain.behaviour_rule import is_rule_document, parse_behaviour_rules
@@ -30,12 +31,14 @@ def test_every_block_says_what_language_it_is() -> None:
 
 @pytest.mark.parametrize("one", _of("yaml"))
 def test_yaml_is_an_activity_or_a_part_of_one(one: Block, tmp_path: Path) -> None:
-    """What stands there is what it says it is: an activity, or put into one, a part that is accepted."""
+    """What stands there is an activity or a part of one that is accepted, behaviour rules, or a rule."""
     file = tmp_path / "one.yaml"
     file.write_text(one.text)
     for part in documents([file])[0]:
         assert isinstance(part, dict)
-        if is_rule_document(part):
+        if {"so", "tiers"} & part.keys():
+            assert rules.check(part)["ok"]
+        elif is_rule_document(part):
             parse_behaviour_rules(part)
         else:
             parse_activity({**document(), **part})

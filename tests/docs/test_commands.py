@@ -120,7 +120,7 @@ class _Reader:
         """Wait until everything sent so far has ended, as somebody who types does without noticing."""
         engine = make_engine({**self.env, **self._addresses()}[ADDRESSES[0]], pool_size=1)
         try:
-            wait_until_done(engine)
+            wait_until_done(engine, patience_s=PATIENCE_S / 2)
         finally:
             engine.dispose()
 

@@ -173,6 +173,9 @@ CORRUPTIONS: list[tuple[str, str, Corruption, int]] = [
         f"UPDATE grant_record SET usable = true WHERE {_first('ann')}")), 1),
     ("usable_flag", "usable without asset", _run(
         f"UPDATE grant_record SET usable = true WHERE {_first('dan')}"), 1),
+    ("usable_flag", "usable while pending", _both(
+        more_grants("dan", asset_status=None, state="pending"),
+        _run("UPDATE grant_record SET usable = true WHERE state = 'pending'")), 1),
     ("usable_flag", "asset without flag", _run(
         f"UPDATE grant_record SET usable = false WHERE {_first('bob')}"), 1),
     ("usable_flag", "spent yet usable", _run(
@@ -224,6 +227,9 @@ HARMLESS: list[tuple[str, Corruption]] = [
     ("grants for one event that did not ask for the best only", _both(
         _BOB_BEST, _run("UPDATE grant_record SET best_only = false WHERE event_id = 'one'"),
         more_grants("bob", event_source="shop", event_id="one"))),
+    ("a third grant under a version that allows three", _both(
+        _run(redefined("tea", "limits,per_user", "3") + " AND version = 2"),
+        more_grants("ann", activity_version=2, id=UUID(int=1)))),  # an id that comes before those of the others
     ("a released redemption beside a usable grant", _both(_NO_USABLE_KEY, _run(
         f"UPDATE asset SET status = 'available' WHERE {_ANN_1}",
         f"UPDATE grant_record SET usable = true, released = true WHERE {_first('ann')}"))),
