@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from celery import Task, chain, states
+from celery import Task, chain
 from celery._state import get_current_worker_task
 from celery.app.trace import build_tracer
 from celery.utils import uuid
@@ -50,6 +50,7 @@ class Runner:
     app: TacticsApp
     hostname: str | None = None
     waiting: deque[_Waiting] = field(default_factory=deque)
+    segment: Segment | None = None
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def keep(
@@ -142,8 +143,12 @@ class TacticsTask(Task):  # type: ignore[misc]  # Celery ships no types
 
     def _deliver(self, task_id: str, args: Sequence[Any], kwargs: dict[str, Any], request: dict[str, Any]) -> Any:
         runner = Runner(self.app, request.get("hostname"))
-        outcome = self.tracer(task_id, args, kwargs, {**request, "runner": runner})
-        runner.run_waiting()
+        try:
+            outcome = self.tracer(task_id, args, kwargs, {**request, "runner": runner})
+            runner.run_waiting()
+        finally:  # a time limit may strike between two steps
+            if runner.segment is not None:
+                runner.segment.close()
         runner.send_events()
         return outcome
 
@@ -249,8 +254,3 @@ def _run_here(app: TacticsApp, segment: Segment) -> None:
         publish_chain(app, steps, row.id, segment.run.attempt)
     except (OperationalError, OSError) as error:
         log.warning("not_published", execution=str(row.id), error=str(error))
-
-
-def failed(info: Any) -> bool:
-    """Tell whether a tracer's info says that the task failed."""
-    return info is not None and info.state == states.FAILURE

@@ -124,7 +124,7 @@ def _run_step(task: StepTask, step: Processor[Any], execution_id: UUID, attempt:
         if segment is None:
             request.chain = None
             return
-        request.segment = segment
+        request.segment = request.runner.segment = segment
     try:
         segment.step(step)
     except Exception as error:  # noqa: BLE001  # whatever a step raises is recorded, and tried again

@@ -1,7 +1,7 @@
 """A segment: what one delivery runs in place. One transaction, one epoch, one lease; if it dies, nothing happened.
 
-From the step that a message (or a placement's caller) starts, to a hop, or to the end. See DESIGN's "What is true
-where" and docs/adr/0003-one-segment-one-transaction.md.
+From the step that a message (or a placement's caller) starts, to a hop, or to the end. See
+docs/adr/0003-one-segment-one-transaction.md.
 """
 
 from __future__ import annotations
@@ -152,6 +152,7 @@ class Segment:
     run: Run
     held: Lease
     committed: bool = False
+    ended: bool = False
 
     @property
     def steps(self) -> Sequence[Step]:
@@ -185,7 +186,10 @@ class Segment:
         self.close()
 
     def close(self) -> None:
-        """Give connection and lock back; what was not committed is gone."""
+        """Give connection and lock back, once; what was not committed is gone."""
+        if self.ended:
+            return
+        self.ended = True
         try:
             give_back(self.run.conn)
         finally:
@@ -210,12 +214,12 @@ class Segment:
             claim_s=run.runtime.settings.claim_s,
         )
         run.conn.commit()
-        run.stored = True
+        run.stored = self.ended = True
         give_back(run.conn)
 
     def fail(self, step: Step, error: Exception) -> StepFailed:
         """Take everything back, and record why, for the sweeper and for people."""
-        run, row = self.run, self.run.execution
+        run, row, self.ended = self.run, self.run.execution, True
         if run.trace:
             run.trace[-1]["outcome"] = "failed"
         reason = f"{step.name}: {failure_text(error)}"

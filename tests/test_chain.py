@@ -137,7 +137,7 @@ def test_failed_attempt_leaves_nothing_and_is_tried_again(driven: Maker, where: 
     assert drive.runtime.redis.keys("tactics:lease:*") == []
     broken[0] = False
     drive.settle()
-    assert drive.rows(STATE) == [(2, None, "prepared", True)]
+    assert drive.rows(STATE + " WHERE link = 'prepare'") == [(2, None, "prepared", True)]
     assert drive.outcome("1") == "reused"
 
 

@@ -34,10 +34,10 @@ _NOT_ELIGIBLE_WORDS = {
 
 NEXT = """\
 [bold]Where to go next[/bold]
-  tactics demo --campaign 13    another campaign; see --help for more, or all of it
-  tactics demo --json FILE      these figures for machines
-  tactics up                    the same servers and workers, to play with; with Flower
-  README.md                     what this is, and your own first play in five minutes"""
+  tactics demo --campaign 13   another campaign; --help tells of more
+  tactics demo --json FILE     these figures for machines
+  tactics up                   servers and workers to play with, and Flower
+  README.md                    what this is, and a first play of your own"""
 
 Row = tuple[str, int | str, str]
 
@@ -88,7 +88,7 @@ def _came_in(demo: Demo) -> Iterator[Row]:
     yield "actions", demo.summary.actions, "lines of real baskets, each an event"
     yield "placements", demo.summary.placements, "visits: before each basket, the banner"
     met, unmet = demo.seen.met, demo.seen.unmet
-    yield "redemptions", demo.summary.redemptions, f"of {met + unmet:,} in the data, {met:,} met a granted coupon"
+    yield "redemptions", demo.summary.redemptions, f"of {met + unmet:,}; for {unmet:,} no coupon was held here"
 
 
 def _made_of_it(summary: Summary, seen: Replayed) -> Iterator[Row]:

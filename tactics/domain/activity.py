@@ -218,7 +218,7 @@ def parse_activity(document: object, *, version: int = 0) -> TacticsActivity:
     """Read an activity document and check it whole.
 
     Args:
-        document: the mapping as in DESIGN's YAML example.
+        document: the mapping that docs/reference/activity.md describes.
         version: the stored version, 0 for a new one.
 
     Raises:

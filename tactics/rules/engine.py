@@ -37,7 +37,7 @@ class Evaluation:
         return self.status == "matched"
 
     def to_json(self) -> dict[str, Any]:
-        """The answer as JSON data, in the form of RULES.md."""
+        """The answer as JSON data, as docs/reference/rules.md shows it."""
         return {
             "status": self.status,
             "matched": self.matched,

@@ -13,6 +13,7 @@ from sqlalchemy.types import DateTime, Integer, Interval, Text
 from sqlalchemy.types import TypeEngine as Type
 
 from tactics.domain.event import Event
+from tactics.store.horizon import next_claim_at
 from tactics.store.tables import event
 
 Ref = tuple[str, str, int]
@@ -263,7 +264,7 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int
     statement = (
         update(event)
         .where(tuple_(event.c.source, event.c.id).in_(again))
-        .values(attempts=event.c.attempts + 1, next_attempt_at=func.clock_timestamp() + timedelta(seconds=claim_s))
+        .values(attempts=event.c.attempts + 1, next_attempt_at=next_claim_at(event.c.attempts, claim_s))
         .returning(event.c.source, event.c.id, event.c.attempts)
     )
     return [(row.source, row.id, row.attempts) for row in conn.execute(statement)]

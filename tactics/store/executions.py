@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Integer, and_, bindparam, cast, func, literal, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from tactics.store.horizon import next_claim_at
 from tactics.store.tables import execution
 
 BUSY = "busy"
@@ -253,7 +254,7 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int
         .where(chosen, ~spent)
         .values(
             attempts=execution.c.attempts + 1,
-            next_attempt_at=func.clock_timestamp() + timedelta(seconds=claim_s),
+            next_attempt_at=next_claim_at(execution.c.attempts, claim_s),
             reason=func.nullif(execution.c.reason, BUSY),
         )
         .returning(execution.c.id, execution.c.attempts)

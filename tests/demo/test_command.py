@@ -37,7 +37,7 @@ def _environment(place: Path) -> dict[str, str]:
     return {**os.environ, "TMPDIR": str(place), "COLUMNS": "100"}
 
 
-def _until(found: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
+def _until(found: Callable[[], bool], what: str, timeout_s: float = 120.0) -> None:
     until = time.monotonic() + timeout_s
     while not found():
         assert time.monotonic() < until, f"not in time: {what}"
@@ -66,7 +66,7 @@ def test_it_ends_with_a_summary_for_people_and_machines(data: Data, place: Path)
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(file.read_text())
@@ -87,7 +87,7 @@ def test_interrupted_in_the_middle_it_leaves_nothing_behind(number: signal.Signa
     with subprocess.Popen(command, env=_environment(place), stderr=subprocess.PIPE, text=True) as process:
         _until(lambda: any(one.stat().st_size for one in place.glob("*/acknowledged.tsv")), "the replay runs")
         process.send_signal(number)
-        said = process.communicate(timeout=60)[1]
+        said = process.communicate(timeout=120)[1]
     assert process.returncode == code
     assert "Traceback" not in said
     _until(lambda: not list(place.iterdir()) and not _processes(place), "everything is gone")

@@ -92,7 +92,6 @@ def _check_by_sql(engine: Engine, figures: dict[str, Any], told: list[tuple[str,
         assert figures["lost"] == len(set(told) - {tuple(row) for row in ended})
 
 
-@pytest.mark.timeout(180)
 def test_every_figure_adds_up_and_repeats(small: Plan) -> None:
     """Two replays give the counts of plain Python and of SQL; nothing is lost, stuck or given twice."""
     counted = Count(small).found

@@ -84,7 +84,7 @@ KNOWN: list[tuple[Block, object]] = [
 
 @pytest.mark.parametrize(("resource", "value"), KNOWN, ids=lambda one: one.key if isinstance(one, Block) else None)
 def test_each_resource_fetches_its_value(resource: Block, value: object) -> None:
-    """A resource gives what the facts say, absent items count 0, and defaults are those of RULES.md."""
+    """A resource gives what the facts say, absent items count 0, and defaults are the documented ones."""
     assert value_of(resource, FACTS) == value
 
 

@@ -58,7 +58,7 @@ STATUS = {1.0: "matched", 0.0: "not_matched", 0.5: "unknown"}
 
 @given(TREES)
 def test_conditions_follow_kleene_and_multiplicity(tree: tuple[Any, Oracle]) -> None:
-    """Any nesting of and, or and not gives Kleene's value, and the multiplicity of RULES.md."""
+    """Any nesting of and, or and not gives Kleene's value, and the documented multiplicity."""
     node, (truth, times) = tree
     points = {"block": "pbb.action.give_points", "params": {"points": 5}}
     answer = calculate({"so": {"when": node, "then": [points]}}, FACTS)

@@ -199,6 +199,7 @@ CORRUPTIONS: list[tuple[str, str, Corruption, int]] = [
     ("pool_codes", "not marked as given", _run("UPDATE benefit_code SET asset_id = NULL WHERE code = 'A1'"), 1),
     ("pool_codes", "two carry one", _run(
         """UPDATE asset SET details = '{"code": "A1"}' WHERE details ->> 'code' = 'A2'"""), 2),
+    ("pool_codes", "of another benefit", _run("UPDATE benefit_code SET benefit_code = 'x' WHERE code = 'A1'"), 2),
     ("pool_codes", "a code twice", _run(
         "ALTER TABLE benefit_code DROP CONSTRAINT pk_benefit_code",
         "INSERT INTO benefit_code (activity_code, benefit_code, code) VALUES ('pool', 'code', 'A1')"), 1),

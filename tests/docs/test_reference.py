@@ -1,0 +1,123 @@
+"""The reference says what the code says: generated parts are current, tables of words are complete."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from tactics import errors
+from tactics.domain.activity import BehaviourRule, Benefit, Channels, Limits, Schedule, TacticsActivity
+from tactics.domain.asset import TRANSITIONS
+from tactics.domain.context import REASONS, SHOWN
+from tactics.domain.event import DATA_TYPES
+from tactics.runtime import Runtime
+from tactics.store.tables import metadata
+from tests.docs import reference
+from tests.docs.blocks import DOCS, ROOT, Block, blocks
+
+FOLDER = ROOT / "docs" / "reference"
+_TERM = re.compile(r"^\| (?P<term>[^|]+) \|[^|]+\| `(?P<name>tactics\.[\w.]+)` \|", re.MULTILINE)
+
+
+def _first_cells(page: str) -> set[str]:
+    """Give what stands in backticks in the first column of a page's tables."""
+    found: set[str] = set()
+    for line in (FOLDER / page).read_text().splitlines():
+        if line.startswith("|"):
+            found |= set(re.findall(r"`([^`]+)`", line.split("|")[1]))
+    return found
+
+
+def test_there_are_generated_pages() -> None:
+    """Command line, settings, rules and tables follow from the code; without them the next test would hold nothing."""
+    assert [path.stem for path in reference.pages()] == ["cli", "rules", "settings", "tables"]
+
+
+@pytest.mark.parametrize("page", ["cli", "rules", "settings", "tables"])
+def test_generated_parts_are_current(page: str) -> None:
+    """A page says what the code says today; `python -m tests.docs.reference` renews it."""
+    found = (FOLDER / f"{page}.md").read_text()
+    assert found == reference.renewed(found)
+
+
+def test_every_key_of_an_activity_is_described() -> None:
+    """No field of an activity's document is missing from its page, and no other is promised."""
+    nested = {"schedule", "channels", "limits", "behaviour_rules", "expression", "benefits"}
+    named = {name for name in TacticsActivity.model_fields if name not in {*nested, "version"}}
+    named |= {f"schedule.{field.alias}" for field in Schedule.model_fields.values()}
+    named |= {f"channels.{name}" for name in Channels.model_fields} | {f"limits.{name}" for name in Limits.model_fields}
+    named |= {f"behaviour_rules.<key>.{name}" for name in BehaviourRule.model_fields}
+    named |= {"benefits.<code>", "expression.<language>", *Benefit.model_fields}
+    assert _first_cells("activity.md") == named
+
+
+def test_every_outcome_and_error_is_described() -> None:
+    """Each outcome, reason and error code that callers may see has its line."""
+    found = _first_cells("outcomes.md")
+    assert found >= set(SHOWN) | set(REASONS) | {"prepared", "done", "parked", "abandoned"}
+    codes = {
+        one.code for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.TacticsError)
+    }
+    assert found >= codes - {"error"}
+
+
+def test_every_table_is_described() -> None:
+    """Each table says what a row of it is."""
+    page = (FOLDER / "tables.md").read_text().split("## Growth")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(metadata.tables)
+
+
+def test_every_event_field_is_described() -> None:
+    """Each field of each kind of event, and each change of an asset, is on the page of events."""
+    page = (FOLDER / "events.md").read_text()
+    for kind, model in DATA_TYPES.items():
+        line = next(line for line in page.splitlines() if line.startswith(f"| `tactics.{kind}` | `"))
+        named = set(re.findall(r"`(\w+)\??`", line.split("|")[2])) - set(TRANSITIONS)
+        assert named == set(model.model_fields)
+    for change, made in TRANSITIONS.items():
+        assert f"| `{change}` | {', '.join(made)} | {next(iter(made.values()))} |" in page
+
+
+def _terms() -> Iterator[Any]:
+    page = (ROOT / "docs" / "glossary.md").read_text()
+    return (pytest.param(found["name"], id=found["term"]) for found in _TERM.finditer(page))
+
+
+@pytest.mark.parametrize("name", _terms())
+def test_terms_are_the_names_of_code(name: str) -> None:
+    """What the glossary names is there."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:count]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[count:]:
+            found = getattr(found, part)
+        return
+    pytest.fail(f"there is no {name}")
+
+
+def _statements() -> Iterator[Any]:
+    found = (one for path in DOCS for one in blocks(path) if one.language == "sql")
+    return (pytest.param(one, id=one.place) for one in found)
+
+
+@pytest.mark.parametrize("one", _statements())
+def test_statements_run(one: Block, runtime: Runtime) -> None:
+    """Each SQL statement of the documentation is understood by the database as it is migrated."""
+    with runtime.engine.begin() as conn:
+        conn.execute(text(one.text))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tactics").rglob("*.py")), ids=lambda one: one.stem)
+def test_pages_that_code_names_are_there(path: Path) -> None:
+    """A docstring that points into the documentation points at a page."""
+    for named in re.findall(r"docs/[\w/.-]+\.md", path.read_text()):
+        assert (ROOT / named).is_file()

@@ -1,0 +1,79 @@
+"""Settings: what the environment says, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from tactics import config
+from tactics.config import Settings
+from tactics.errors import NotConfigured
+
+
+def test_environment_sets_every_field(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A field is set by TACTICS_ and its name in capitals; other variables are none of our business."""
+    for name, value in (("DATABASE_URL", "x"), ("REPLAY", "true"), ("LEASE_S", "80"), ("HOME", str(tmp_path))):
+        monkeypatch.setenv(f"TACTICS_{name}", value)
+    monkeypatch.setenv("TACTICS_NO_SUCH_THING", "1")
+    monkeypatch.setenv("LEASE_S", "1")
+    found = Settings()
+    assert (found.database_url, found.replay, found.lease_s, found.home) == ("x", True, 80, tmp_path)
+
+
+def test_plugins_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plugins are named with commas between; spaces and empty parts do not count."""
+    monkeypatch.setenv("TACTICS_PLUGINS", " a.b, c ,,")
+    assert Settings().plugins == ("a.b", "c")
+    monkeypatch.delenv("TACTICS_PLUGINS")
+    assert Settings().plugins == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BATCH_SIZE", "101"),
+        ("BATCH_SIZE", "0"),
+        ("MAX_ATTEMPTS", "0"),
+        ("CLAIM_S", "-1"),
+        ("LEASE_S", "x"),
+        ("REPLAY", "perhaps"),
+    ],
+)
+def test_setting_out_of_its_range_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A value that cannot work is refused when the settings are read, with the field's name."""
+    monkeypatch.setenv(f"TACTICS_{name}", value)
+    with pytest.raises(ValidationError, match=name.lower()):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, ["TACTICS_DATABASE_URL", "TACTICS_REDIS_URL"]),
+        ({"database_url": "x"}, ["TACTICS_REDIS_URL"]),
+        ({"redis_url": "x"}, ["TACTICS_DATABASE_URL"]),
+    ],
+)
+def test_servers_must_be_named(given: dict[str, str], missing: list[str]) -> None:
+    """A command that needs servers refuses to go on without, and says which setting is missing."""
+    with pytest.raises(NotConfigured, match="`tactics worker`") as raised:
+        Settings(**given).require_servers("tactics worker")  # type: ignore[arg-type]
+    assert raised.value.fields["missing"] == missing
+    Settings(database_url="x", redis_url="y").require_servers("tactics worker")
+
+
+def test_home_of_root_is_reachable_for_postgres(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root's servers live where another user can reach them, anybody else's in its home."""
+    monkeypatch.setattr(config.os, "geteuid", lambda: 0)
+    assert Settings().home == config.ROOT_HOME
+    monkeypatch.setattr(config.os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert Settings().home == Path("/somewhere/.local/share/tactics")
+
+
+def test_a_lock_outlives_what_it_protects() -> None:
+    """By default the lock's expiry is longer than a message may run, and a claim longer than both."""
+    found = Settings()
+    assert found.task_time_limit_s < found.lease_s < found.claim_s
