@@ -41,6 +41,10 @@ class TacticsApp(Celery):  # type: ignore[misc]  # Celery ships no types
         self._open_runtime = open_runtime
         self._runtime: tuple[int, Runtime] | None = None
 
+    def send_to(self, task_name: str, queue: str) -> None:
+        """Let a task's messages go to a queue, unless its caller chooses another."""
+        self.conf.task_routes[task_name] = {"queue": queue}
+
     @property
     def runtime(self) -> Runtime:
         """This process's database, Redis and gateways."""
@@ -84,6 +88,7 @@ def create_app(settings: Settings, open_runtime: Callable[[Settings], Runtime] =
         task_soft_time_limit=limit - max(1, limit // 10),
         task_queues=[Queue(name, routing_key=name) for name in QUEUES],
         task_default_queue="prepare",
+        task_routes={},
         task_create_missing_queues=True,
         task_publish_retry=True,
         task_publish_retry_policy={

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 import structlog
 from celery import Task, chain
@@ -24,6 +23,7 @@ from kombu.exceptions import OperationalError
 
 from tactics.celery_app import TacticsApp
 from tactics.segment import Segment, Step, StepFailed
+from tactics.store.executions import ExecutionRow
 
 log = structlog.get_logger()
 
@@ -31,6 +31,7 @@ TASK_PREFIX = "tactics."
 MOST_STEPS = 32
 # Options that change nothing about where and when a step runs.
 _HARMLESS = frozenset({"priority", "reply_to", "ignore_result", "task_id", "immutable"})
+_STRUCTURE = frozenset({"chain", "parent_id", "root_id"})
 
 
 @dataclass
@@ -173,19 +174,15 @@ class StepTask(TacticsTask):
         continues = segment is not None and options.get("parent_id") == request.id  # type: ignore[union-attr]
         if not continues or segment is None or request is None:
             return super().apply_async(args, kwargs, task_id=task_id, **options)
-        if self._stays(options):
+        if self._stays(options, segment.run.execution.link):
             request.runner.keep(self, args or (), rest=options.get("chain") or [], parent=request, segment=segment)
             return None
         _hop(segment, parent.step, self.name.removeprefix(TASK_PREFIX))
         return super().apply_async(args, kwargs, task_id=task_id, **options)
 
-    def _stays(self, options: dict[str, Any]) -> bool:
-        structural = {"chain", "parent_id", "root_id"}
-        return (
-            self.app.settings.in_place
-            and not self.isolated
-            and not any(value for name, value in options.items() if name not in _HARMLESS | structural)
-        )
+    def _stays(self, options: dict[str, Any], link: str) -> bool:
+        asked = {name: value for name, value in options.items() if value and name not in _HARMLESS | _STRUCTURE}
+        return self.app.settings.in_place and not self.isolated and asked in ({}, {"queue": link})
 
 
 def _hop(segment: Segment, last: Step, next_step: str) -> None:
@@ -207,25 +204,31 @@ def prepare_app(app: TacticsApp) -> None:
         task.__trace__ = build_tracer(name, task, app=app)
 
 
-def _signatures(app: TacticsApp, steps: Sequence[Step], ids: tuple[str, int]) -> list[Any]:
+def _signatures(app: TacticsApp, steps: Sequence[Step], row: ExecutionRow, attempt: int) -> list[Any]:
+    """Give the steps as signatures; those that do not choose a queue of their own go to the link's."""
     if len(steps) > MOST_STEPS:
         raise ValueError(f"a chain has at most {MOST_STEPS} steps, this one has {len(steps)}")
-    return [app.tasks[TASK_PREFIX + step.name].si(*ids) for step in steps]
+    found = []
+    for step in steps:
+        name = TASK_PREFIX + step.name
+        signature = app.tasks[name].si(str(row.id), attempt)
+        found.append(signature if name in app.conf.task_routes else signature.set(queue=row.link))
+    return found
 
 
-def publish_chain(app: TacticsApp, steps: Sequence[Step], execution_id: UUID, attempt: int) -> None:
+def publish_chain(app: TacticsApp, steps: Sequence[Step], row: ExecutionRow, attempt: int) -> None:
     """Publish the first of `steps`, with the rest as its chain. The message carries ids only."""
-    chain(*_signatures(app, steps, (str(execution_id), attempt))).apply_async()
+    chain(*_signatures(app, steps, row, attempt)).apply_async()
 
 
-def start_chain(app: TacticsApp, steps: Sequence[Step], execution_id: UUID, attempt: int) -> None:
+def start_chain(app: TacticsApp, steps: Sequence[Step], row: ExecutionRow) -> None:
     """Start a chain: in the running delivery, after the current task, where that is possible; else by a message."""
     current = get_current_worker_task()
     runner = current.request.get("runner") if current is not None else None
     if runner is None or steps[0].isolated or not app.settings.in_place:
-        publish_chain(app, steps, execution_id, attempt)
+        publish_chain(app, steps, row, row.attempts)
         return
-    first, *rest = _signatures(app, steps, (str(execution_id), attempt))
+    first, *rest = _signatures(app, steps, row, row.attempts)
     runner.keep(app.tasks[first.task], first.args, rest=list(reversed(rest)))
 
 
@@ -242,7 +245,7 @@ def run_here(app: TacticsApp, segment: Segment) -> None:
 
 def _run_here(app: TacticsApp, segment: Segment) -> None:
     row, steps = segment.run.execution, segment.steps
-    first, *rest = _signatures(app, steps, (str(row.id), segment.run.attempt))
+    first, *rest = _signatures(app, steps, row, segment.run.attempt)
     task = app.tasks[first.task]
     if not task.isolated and app.settings.in_place:
         runner = Runner(app)
@@ -251,6 +254,6 @@ def _run_here(app: TacticsApp, segment: Segment) -> None:
         return
     _hop(segment, steps[0], steps[0].name)
     try:
-        publish_chain(app, steps, row.id, segment.run.attempt)
+        publish_chain(app, steps, row, segment.run.attempt)
     except (OperationalError, OSError) as error:
         log.warning("not_published", execution=str(row.id), error=str(error))

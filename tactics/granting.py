@@ -90,7 +90,8 @@ def grant(conn: Connection, request: GrantRequest) -> GrantResult:
     if history.open_grant_id is not None:
         return GrantResult(PENDING, grant_id=history.open_grant_id)
     per_user = activity.limits.per_user
-    if per_user is not None and history.taken >= per_user and not request.assets_unknown:
+    replays = request.assets_unknown and history.taken > 0
+    if per_user is not None and history.taken >= per_user and not replays:
         return GrantResult("limit", text=f"granted {history.taken} times, at most {per_user} times a user")
     wanted = _wanted(request, history)
     try:

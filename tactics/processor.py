@@ -112,7 +112,10 @@ def register_processor(app: TacticsApp, step: Processor[Any]) -> None:
     def run_step(self: StepTask, execution_id: str, attempt: int) -> None:
         _run_step(self, step, UUID(execution_id), attempt)
 
-    task = app.task(name=name, base=StepTask, bind=True, shared=False, **step.options)(run_step)
+    options = {option: value for option, value in step.options.items() if option != "queue"}
+    task = app.task(name=name, base=StepTask, bind=True, shared=False, **options)(run_step)
+    if "queue" in step.options:
+        app.send_to(name, step.options["queue"])
     task.isolated, task.step = step.isolated, step
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import pairwise
 from threading import Barrier
 from typing import Any
 
@@ -59,7 +60,9 @@ def test_rules_read_sets_categories_items_and_actions(drive: Drive) -> None:
     _define(drive, _count(1, item_id="7"), "item")
     _define(drive, _count(1, action="view"), "view")
     _define(drive, rules.amount_at_least(rules.behaviour_quantity("purchase", 3600), 5), "quantity")
-    for number, (action, item_id) in enumerate([("purchase", "7"), ("purchase", "8"), ("purchase", "9"), ("view", "9")]):
+    for number, (action, item_id) in enumerate(
+        [("purchase", "7"), ("purchase", "8"), ("purchase", "9"), ("view", "9")]
+    ):
         drive.happen(acted(str(number), action, item_id=item_id, id=f"x{number}"))
     drive.happen(acted("4", id="x4"), acted("5", id="x5", quantity=5), acted("6", id="x6", quantity=4))
     assert sorted(_emitted(drive)) == [
@@ -138,8 +141,9 @@ def test_what_users_did_with_items_is_recorded(drive: Drive) -> None:
         acted("1"),
     )
     drive.happen(acted("1", "view", item_id="7", quantity=3, at=after(minutes=4)))
-    columns = "user_id, item_id, actions, quantity, favourite, last_action, last_at"
-    assert drive.rows(f"SELECT {columns} FROM user_item ORDER BY 1, 2") == [
+    assert drive.rows(
+        "SELECT user_id, item_id, actions, quantity, favourite, last_action, last_at FROM user_item ORDER BY 1, 2"
+    ) == [
         ("1", "7", 2, 5, False, "purchase", after(minutes=5)),
         ("1", "8", 1, 1, False, "purchase", after(minutes=6)),
         ("1", "9", 1, 1, True, "favourite", NOON),
@@ -242,5 +246,5 @@ def test_any_order_misses_nothing(counting: Drive, times: list[int], data: st.Da
     assert set(plain) == ever
     cool = _emitted_minutes(counting, "cool", batches)
     assert set(cool) <= ever
-    assert all(later - earlier >= 15 for earlier, later in zip(cool, cool[1:], strict=False))
+    assert all(later - earlier >= 15 for earlier, later in pairwise(cool))
     assert all(any(abs(at - one) < 15 for one in cool) for at in ever)

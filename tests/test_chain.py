@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from kombu.exceptions import OperationalError
@@ -151,7 +153,9 @@ def test_retries_wait_longer_and_longer_and_end_parked(driven: Maker) -> None:
     drive.happen(satisfied("1"))
     waits = []
     for _ in range(3):
-        waits.append(float(drive.value("SELECT extract(epoch FROM next_attempt_at - clock_timestamp()) FROM execution")))
+        waits.append(
+            float(drive.value("SELECT extract(epoch FROM next_attempt_at - clock_timestamp()) FROM execution"))
+        )
         drive.sweep()
         drive.work()
     assert 45 < waits[0] <= 100 < 2 * waits[1] <= 400
@@ -320,22 +324,13 @@ def test_steps_show_in_flower_as_tasks_of_one_tree(driven: Maker, monkeypatch: p
     batches: list[list[dict[str, Any]]] = []
     drive = _made(driven, _step("do_it"))
 
-    class Dispatcher:
-        buffer_group: Any = None
-        buffer_limit = 0
+    @contextmanager
+    def dispatcher(*_args: object, **_kwargs: object) -> Iterator[Mock]:
+        batch: list[dict[str, Any]] = []
+        yield Mock(send=lambda kind, **fields: batch.append({"type": kind, **fields}))
+        batches.append(batch)
 
-        def __enter__(self) -> Dispatcher:
-            batches.append([])
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-
-        def send(self, kind: str, **fields: Any) -> None:
-            batches[-1].append({"type": kind, **fields})
-
-        def flush(self) -> None: ...
-
-    monkeypatch.setattr(type(drive.app.events), "default_dispatcher", lambda *_args, **_kwargs: Dispatcher())
+    monkeypatch.setattr(type(drive.app.events), "default_dispatcher", dispatcher)
     _, refs = drive.accept(satisfied("a-secret-user"))
     drive.deliver("tactics.route_events", [list(ref) for ref in refs], id="root", hostname="w@here")
     (sent,) = [batch for batch in batches if batch]

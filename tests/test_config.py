@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -66,9 +67,9 @@ def test_servers_must_be_named(given: dict[str, str], missing: list[str]) -> Non
 
 def test_home_of_root_is_reachable_for_postgres(monkeypatch: pytest.MonkeyPatch) -> None:
     """Root's servers live where another user can reach them, anybody else's in its home."""
-    monkeypatch.setattr(config.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert Settings().home == config.ROOT_HOME
-    monkeypatch.setattr(config.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("HOME", "/somewhere")
     assert Settings().home == Path("/somewhere/.local/share/tactics")
 

@@ -238,7 +238,7 @@ def test_any_history_is_what_the_rules_say(drive: Drive) -> None:
 
     @given(_LIMITS, _ACTS)
     @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-    def happens(limits: dict[str, int], acts: list[tuple[str, str, Any]]) -> None:
+    def happens(limits: dict[str, Any], acts: list[tuple[str, str, Any]]) -> None:
         model, code = _Model(**limits), f"g{next(_codes)}"
         benefit = {"kind": "coupon", "value_minor": _VALUE, "stock": model.stock, "validity_s": _VALIDITY_S}
         bounds = {"per_user": model.per_user, "per_day": model.per_day, "budget_minor": model.budget}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +31,7 @@ def test_saved_data_is_read_back(runtime: Runtime) -> None:
         saved = Prepared(5, "shop", "e1", {"items": [{"item_id": "é", "price_minor": None}]})
         prepared.save(runtime.redis, "a", "1", saved, expiry_s)
         key = prepared.prepared_key("a", "1")
-        assert prepared.decode(runtime.redis.get(key), INSTANCE) == saved
+        assert prepared.decode(cast("bytes", runtime.redis.get(key)), INSTANCE) == saved
         assert low <= runtime.redis.ttl(key) <= high
 
 

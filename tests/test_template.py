@@ -112,7 +112,8 @@ def test_two_things_of_one_name_are_refused(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "isolated"), [({}, False), ({"queue": "slow"}, True), ({"time_limit_s": 5}, True), ({"rate_limit": "9/s"}, True)]
+    ("options", "isolated"),
+    [({}, False), ({"queue": "slow"}, True), ({"time_limit_s": 5}, True), ({"rate_limit": "9/s"}, True)],
 )
 def test_options_of_its_own_isolate_a_step(settings: Settings, options: dict[str, Any], isolated: bool) -> None:
     """A step with its own queue or limits runs by a message of its own, and its task has them."""

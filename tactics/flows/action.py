@@ -134,7 +134,7 @@ def route_events(app: TacticsApp, refs: Sequence[Ref]) -> None:
         return
     try:
         started = _route(app, refs)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever an event causes is its own trouble
         if len(refs) > 1:
             for ref in refs:
                 route_events(app, [ref])
@@ -202,6 +202,6 @@ def register(app: TacticsApp) -> None:
     def route(_: TacticsTask, refs: list[list[Any]]) -> None:
         route_events(app, [(source, event_id, attempt) for source, event_id, attempt in refs])
 
-    options = {"base": TacticsTask, "bind": True, "shared": False, "queue": "prepare"}
+    options = {"base": TacticsTask, "bind": True, "shared": False}
     app.task(name="tactics.ingest_event", Request="tactics.celery_app:MaskedRequest", **options)(ingest_event)
     app.task(name="tactics.route_events", **options)(route)

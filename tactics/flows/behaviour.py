@@ -69,7 +69,7 @@ def start_executions(app: TacticsApp, execution_ids: Sequence[UUID]) -> None:
         if row is None:
             continue
         try:
-            start_chain(app, remaining_steps(app, row), row.id, row.attempts)
+            start_chain(app, remaining_steps(app, row), row)
         except TacticsError as error:  # its own trouble: the others start
             log.warning("not_started", execution=str(row.id), error=error.message)
 

@@ -110,6 +110,11 @@ class _Visit:
     execution_ids: dict[str, str] = field(default_factory=dict)
     complete: bool = True
 
+    @property
+    def given_up(self) -> bool:
+        """Whether the placement was abandoned before: nobody resumes it."""
+        return not self.complete
+
 
 def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
     """Answer a placement.
@@ -124,14 +129,14 @@ def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
         Busy: the same key is being answered at this moment.
     """
     one = _begin(app, request)
-    if not one.complete:
+    if one.given_up:
         return _answer(one)
     try:
         for position, activity in enumerate(one.candidates):
             part = one.parts.get(activity.code)
             if part is None or part.get("reason") == "busy":
                 part = _run(one, activity)
-            if not one.complete:
+            if part is None:
                 break
             if request.best_only and not _moves_on(part):
                 _outrank(one, one.candidates[position + 1 :])
@@ -189,8 +194,12 @@ def _conflict(request: PlacementRequest) -> IdempotencyConflict:
     return IdempotencyConflict(f"the key {request.key!r} was used before with another request")
 
 
-def _run(one: _Visit, activity: TacticsActivity) -> Part:
-    """Run one activity's chain for the user; whatever happens to it stays with it (C-13)."""
+def _run(one: _Visit, activity: TacticsActivity) -> Part | None:
+    """Run one activity's chain for the user; whatever happens to it stays with it (C-13).
+
+    Returns:
+        Its part of the answer; None when the deadline passed.
+    """
     app, request = one.app, one.request
     try:
         template = template_of(app.templates, activity)
@@ -223,7 +232,7 @@ def _run(one: _Visit, activity: TacticsActivity) -> Part:
     part: Part | None = (ctx.result or not_shown(ctx)) if segment.committed else _await(one, activity.code, segment)
     if part is None:
         one.complete = False
-        return {}
+        return None
     one.parts[activity.code] = part
     return part
 

@@ -50,7 +50,7 @@ def _publish(app: TacticsApp, due: list[executions.Claim]) -> int:
         if row is None:
             continue
         try:
-            publish_chain(app, remaining_steps(app, row), row.id, claim.attempt)
+            publish_chain(app, remaining_steps(app, row), row, claim.attempt)
         except TacticsError as error:  # its own trouble: the others go on
             log.warning("cannot_go_on", execution=str(row.id), error=error.message)
             wait_s = app.settings.claim_s
@@ -68,4 +68,5 @@ def register(app: TacticsApp) -> None:
     def run_sweep(_: TacticsTask) -> None:
         sweep(app)
 
-    app.task(name="tactics.sweep", base=TacticsTask, bind=True, shared=False, queue="ops")(run_sweep)
+    app.task(name="tactics.sweep", base=TacticsTask, bind=True, shared=False)(run_sweep)
+    app.send_to("tactics.sweep", "ops")

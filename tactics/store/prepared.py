@@ -49,10 +49,11 @@ def decode(text: bytes | None, instance: InstanceRow) -> Prepared | None:
         return None
     try:
         body = json.loads(text)
-        found = Prepared(body["epoch"], body["source"], body["event"], body["data"])
+        data = body["data"]
+        found = Prepared(body["epoch"], body["source"], body["event"], data)
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    if not isinstance(found.data, dict):
+    if not isinstance(data, dict):
         return None
     wanted = (instance.prepared_epoch, instance.prepared_source, instance.prepared_event_id)
     return found if (found.epoch, found.source, found.event_id) == wanted else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import BigInteger, Connection, Row, bindparam, func, select, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
 
@@ -22,8 +22,8 @@ DECLARED = "import"
 
 _KEY = (benefit.c.activity_code == bindparam("activity"), benefit.c.code == bindparam("benefit"))
 _MOVEMENTS = select(
-    func.coalesce(func.sum(stock_movement.c.delta), 0),
-    func.coalesce(func.sum(stock_movement.c.delta).filter(stock_movement.c.reason == DECLARED), 0),
+    func.coalesce(func.sum(stock_movement.c.delta), 0).cast(BigInteger),
+    func.coalesce(func.sum(stock_movement.c.delta).filter(stock_movement.c.reason == DECLARED), 0).cast(BigInteger),
 ).where(stock_movement.c.activity_code == bindparam("activity"), stock_movement.c.benefit_code == bindparam("benefit"))
 _MOVE = (
     update(benefit)

@@ -6,7 +6,7 @@ A mark is an HTML comment on the line above a fence:
     <!-- background -->           the command runs until the document ends; it has to say that it is ready
     <!-- at once -->              the command does not wait until everything sent before has ended
     <!-- exit: 2 -->              the command ends with this code
-    <!-- needs: addresses -->     from here on, commands are told by the environment where the servers are
+    <!-- needs: addresses -->     from here on, the environment has what this exports, with the servers' real addresses
     <!-- not run: reason -->      nobody can run it here; the reason is for whoever reads the source
     <!-- picture -->              text that no command prints
 

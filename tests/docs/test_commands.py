@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,11 @@ def _runs(path: Path) -> bool:
 def _starts(path: Path) -> str | None:
     """Give what a document starts first and keeps running, if it does."""
     return next((one.text for one in blocks(path) if one.mark == "background"), None)
+
+
+def _exported(one: Block) -> dict[str, str]:
+    pairs = [word.partition("=") for word in shlex.split(one.text, comments=True)]
+    return {name: value for name, equals, value in pairs if equals}
 
 
 @pytest.fixture
@@ -92,7 +98,7 @@ class _Reader:
         if one.mark == "file":
             (self.folder / str(one.value)).write_text(one.text)
         elif one.mark == "needs":
-            self.env.update(self._addresses())
+            self.env.update({**_exported(one), **self._addresses()})
         elif one.language == "sh" and one.mark == "background":
             self.stack.enter_context(_running(one.text, self.folder, self.env, f"line{one.line}"))
         elif one.language == "sh" and one.mark != "not run":
@@ -111,7 +117,7 @@ class _Reader:
 
     def _addresses(self) -> dict[str, str]:
         if all(name in self.env for name in ADDRESSES):
-            return {}
+            return {name: self.env[name] for name in ADDRESSES}
         servers = embedded.attached(Path(self.env["TACTICS_HOME"]))
         assert servers is not None
         return dict(zip(ADDRESSES, (servers.database_url, servers.redis_url), strict=True))

@@ -186,7 +186,12 @@ def test_behaviour_prepares_every_live_activity_of_its_channel(drive: Drive) -> 
     assert _executions(drive) == [("one", "prepared"), ("two", "prepared")]
     drive.happen(event)
     drive.happen(satisfied("1", "other", id="again"))
-    assert _executions(drive) == [("elsewhere", "prepared"), ("one", "prepared"), ("one", "prepared"), ("two", "prepared")]
+    assert _executions(drive) == [
+        ("elsewhere", "prepared"),
+        ("one", "prepared"),
+        ("one", "prepared"),
+        ("two", "prepared"),
+    ]
     drive.happen(satisfied("1", at=after(days=2)))
     assert [row[0] for row in _executions(drive)].count("not_yet") == 1
 

@@ -11,7 +11,7 @@ from tactics.config import Settings
 from tactics.errors import Busy, IdempotencyConflict, UnknownChannel
 from tactics.flows import placement, setup
 from tactics.flows.placement import PlacementRequest, all_busy
-from tactics.store import lease
+from tactics.store import events, lease
 from tests.driving import NOON, Drive, Maker, acted, after, became, satisfied
 from tests.making import document
 
@@ -135,7 +135,9 @@ def test_lost_prepared_data_is_made_again_as_it_was(drive: Drive) -> None:
     stored = drive.runtime.redis.get(key)
     drive.forget()
     assert drive.visit("1").results[0]["items"] == before != []
-    rebuilt = "SELECT count(*) FROM execution, jsonb_array_elements(trace) AS s WHERE s->>'step' LIKE 'load_prepared >%'"
+    rebuilt = (
+        "SELECT count(*) FROM execution, jsonb_array_elements(trace) AS s WHERE s->>'step' LIKE 'load_prepared >%'"
+    )
     assert drive.value(rebuilt) == 2
     assert drive.value("SELECT count(*) FROM execution WHERE link = 'prepare'") == 1
     assert drive.runtime.redis.get(key) not in {None, stored}
@@ -193,7 +195,10 @@ def test_rules_see_the_placement_request(drive: Drive) -> None:
     big = rules.amount_at_least(rules.order_amount(), 1000)
     bought = rules.amount_at_least(rules.behaviour_count("purchase", 3600), 1)
     drive.load(_checkout(rule=_rule(rules.send_coupon("c18"), when=vip & big & bought)))
-    request = {"attributes": {"page": "cart"}, "order": {"lines": [{"item_id": "7", "quantity": 2, "price_minor": 500}]}}
+    request = {
+        "attributes": {"page": "cart"},
+        "order": {"lines": [{"item_id": "7", "quantity": 2, "price_minor": 500}]},
+    }
     assert drive.outcome("1", **request) == "not_matched"
     drive.happen(acted("1", at=after(minutes=-30)))
     assert drive.outcome("1", **request, at=after(minutes=31)) == "not_matched"
@@ -337,7 +342,11 @@ def test_all_lines_of_a_grant_are_one(drive: Drive) -> None:
 
 def test_coupon_codes(drive: Drive) -> None:
     """A generic code is the same for all, a pool's are each given once in its order, others are made one by one."""
-    made = ("generic", {"code": "ALL"}), ("pool", {"codes": ["B", "A"]}), ("unique", {})
+    made: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("generic", {"code": "ALL"}),
+        ("pool", {"codes": ["B", "A"]}),
+        ("unique", {}),
+    )
     for name, members in made:
         benefits = {"c18": {"kind": "coupon", **members}}
         drive.load(document(code=name, channels={"prepare": [], "grant": [name]}, benefits=benefits))
@@ -390,14 +399,19 @@ def test_best_only_takes_priority_then_value_then_code(drive: Drive) -> None:
     """Only the best activity runs: by priority, then by the largest value it can reach, then by code; the rest lose."""
 
     def one(code: str, priority: int, value: int) -> dict[str, Any]:
-        return _checkout(code, priority=priority, benefits={"c18": {"kind": "coupon", "value_minor": value, "stock": 1}})
+        return _checkout(
+            code, priority=priority, benefits={"c18": {"kind": "coupon", "value_minor": value, "stock": 1}}
+        )
 
     drive.load(one("a", 0, 900), one("b", 1, 100), one("d", 1, 700), one("c", 1, 700))
     lost = {"outranked"}
     for user, winner in (("1", "c"), ("2", "d"), ("3", "b"), ("4", "a")):
         answer = drive.visit(user, best_only=True)
         assert [part["activity"] for part in answer.results] == [winner]
-        assert {reason for code, reason in _reasons(answer).items() if code > winner or code == "a"} <= {*lost, "sold_out"}
+        assert {reason for code, reason in _reasons(answer).items() if code > winner or code == "a"} <= {
+            *lost,
+            "sold_out",
+        }
     assert drive.rows("SELECT activity_code, user_id FROM grant_record ORDER BY 2") == [
         ("c", "1"),
         ("d", "2"),
@@ -495,7 +509,7 @@ def test_abandoned_placement_writes_nothing_more(drive: Drive) -> None:
     drive.load(_checkout())
     late = placement._begin(drive.app, PlacementRequest("1", "home_banner", key="k", at=NOON))
     with drive.runtime.engine.begin() as conn:
-        placement.events.abandon(conn, late.event)
+        events.abandon(conn, late.event)
     placement._run(late, late.candidates[0])
     assert drive.rows(COUNTS) == []
     again = drive.visit("1", key="k")
@@ -560,7 +574,11 @@ def test_words_are_in_the_caller_s_language(drive: Drive) -> None:
     assert words("own", "zh-TW") == ("立减", "减 5.00 USD")
     assert words("own", "fr") == words("own", "en")
     assert words("std", "zh") == ("5.00 USD 优惠券", "下单时使用优惠码 X, 立减 5.00 USD")
-    assert words("std", "fr") == words("std", "en") == ("A coupon of 5.00 USD", "Use code X at the checkout and save 5.00 USD.")
+    assert (
+        words("std", "fr")
+        == words("std", "en")
+        == ("A coupon of 5.00 USD", "Use code X at the checkout and save 5.00 USD.")
+    )
 
 
 def test_business_time_is_the_database_s_unless_replayed(driven: Maker) -> None:
