@@ -174,7 +174,8 @@ class StepTask(TacticsTask):
         continues = segment is not None and options.get("parent_id") == request.id  # type: ignore[union-attr]
         if not continues or segment is None or request is None:
             return super().apply_async(args, kwargs, task_id=task_id, **options)
-        if self._stays(options, segment.run.execution.link):
+        # What follows an isolated step goes back: it has nothing to do with that step's workers and limits.
+        if not parent.isolated and self._stays(options, segment.run.execution.link):
             request.runner.keep(self, args or (), rest=options.get("chain") or [], parent=request, segment=segment)
             return None
         _hop(segment, parent.step, self.name.removeprefix(TASK_PREFIX))

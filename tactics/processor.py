@@ -105,8 +105,8 @@ def register_processor(app: TacticsApp, step: Processor[Any]) -> None:
     name = TASK_PREFIX + step.name
     known = app.tasks.get(name)
     if known is not None:
-        if known.step is not step:
-            raise InvalidProcessor(f"two processors are called {step.name!r}: rename one")
+        if getattr(known, "step", None) is not step:
+            raise InvalidProcessor(f"two tasks are called {step.name!r}: rename one")
         return
 
     def run_step(self: StepTask, execution_id: str, attempt: int) -> None:

@@ -17,6 +17,7 @@ import pytest
 from celery.utils import uuid
 from sqlalchemy import text
 
+from tactics import rules
 from tactics.celery_app import QUEUES, TacticsApp, create_app
 from tactics.chain import prepare_app
 from tactics.config import Settings
@@ -30,6 +31,7 @@ from tactics.gateways.ports import AssetGateway
 from tactics.runtime import Gateways, Runtime
 from tactics.store.events import Ref
 from tactics.template import TacticsTemplate, register_template
+from tests.making import document
 
 NOON = datetime(2017, 11, 1, 12, tzinfo=UTC)
 """The business time of tests that do not care: within the schedule of `making.document`."""
@@ -62,6 +64,32 @@ def satisfied(user_id: str, rule_key: str = "bought", *, at: datetime = NOON, **
 def became(asset_id: str, status: str, *, at: datetime = NOON, **members: Any) -> dict[str, Any]:
     """Give the event that an asset was claimed, redeemed, released or revoked."""
     return message("asset", {"asset_id": asset_id, "status": status}, at=at, **members)
+
+
+def at_checkout(code: str = "camp18", **changes: Any) -> dict[str, Any]:
+    """Give an activity that needs no preparation."""
+    return document(code=code, channels={"prepare": [], "grant": ["home_banner"]}, **changes)
+
+
+def rule_of(*actions: rules.Block, when: Any = None) -> dict[str, Any]:
+    """Give a rule as a document has it: these actions, always or `when` something holds."""
+    return rules.to_json(rules.so(when, *actions) if when is not None else rules.so(*actions))
+
+
+def needs_vip() -> dict[str, Any]:
+    """Give a rule that gives the coupon c18 to users whose attribute `vip` is true."""
+    return rule_of(rules.send_coupon("c18"), when=rules.equals(rules.user_attribute("vip"), True))
+
+
+def asset_of(part: Any) -> dict[str, Any]:
+    """Give the one asset that a part of an answer shows."""
+    (found,) = part["assets"]
+    return dict(found)
+
+
+def reasons_of(answer: PlacementAnswer) -> dict[str, str]:
+    """Give the reason of each activity that an answer does not show."""
+    return {part["activity"]: part["reason"] for part in answer.not_shown}
 
 
 @dataclass
@@ -160,7 +188,7 @@ class Drive:
     def sweep(self) -> dict[str, int]:
         """Make everything that waits due, then do what beat does."""
         for table in ("event", "execution"):
-            self.run(f"UPDATE {table} SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL")  # noqa: S608  # see above
+            self.run(f"UPDATE {table} SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL")  # noqa: S608  # names of ours
         return sweep(self.app)
 
     def settle(self) -> None:

@@ -97,34 +97,45 @@ def test_processor_is_named_verb_noun(name: str) -> None:
         _step(name)
 
 
-def test_two_things_of_one_name_are_refused(settings: Settings) -> None:
+def test_two_things_of_one_name_are_refused() -> None:
     """Two templates of a type, or two processors of a name, do not get along in one app; the same again is fine."""
-    app = create_app(settings)
+    app = create_app(Settings())
     one = _template()
     register_template(app, one)
     register_template(app, one)
     with pytest.raises(InvalidTemplate, match="two templates are called 't'"):
         register_template(app, _template())
     register_processor(app, _step("do_it"))
-    with pytest.raises(InvalidProcessor, match="two processors are called 'do_it'"):
+    with pytest.raises(InvalidProcessor, match="two tasks are called 'do_it'"):
         register_processor(app, _step("do_it"))
+
+    def other() -> None: ...
+
+    app.task(name="tactics.do_other", shared=False)(other)
+    with pytest.raises(InvalidProcessor, match="'do_other'"):
+        register_processor(app, _step("do_other"))
     assert set(app.tasks) >= {"tactics.save_prepared", "tactics.finish_execution", "tactics.do_it"}
 
 
-@pytest.mark.parametrize(
-    ("options", "isolated"),
-    [({}, False), ({"queue": "slow"}, True), ({"time_limit_s": 5}, True), ({"rate_limit": "9/s"}, True)],
-)
-def test_options_of_its_own_isolate_a_step(settings: Settings, options: dict[str, Any], isolated: bool) -> None:
+def test_options_of_its_own_isolate_a_step() -> None:
     """A step with its own queue or limits runs by a message of its own, and its task has them."""
-    step = _step("do_it", **options)
-    app = create_app(settings)
-    register_processor(app, step)
-    task = app.tasks["tactics.do_it"]
-    assert step.isolated is task.isolated is isolated
-    names = {"time_limit_s": "time_limit"}
-    assert {name: getattr(task, names.get(name, name)) for name in options} == options
-    assert (task.soft_time_limit or 0) <= task.time_limit
+    app = create_app(Settings())
+    own: tuple[dict[str, Any], ...] = (
+        {},
+        {"queue": "slow"},
+        {"time_limit_s": 5},
+        {"time_limit_s": 1},
+        {"rate_limit": "9/s"},
+    )
+    for number, options in enumerate(own):
+        step = _step(f"do_{number}", **options)
+        register_processor(app, step)
+        task = app.tasks[f"tactics.do_{number}"]
+        assert step.isolated is task.isolated is bool(options)
+        assert task.rate_limit == options.get("rate_limit")
+        assert task.time_limit == options.get("time_limit_s", app.conf.task_time_limit)
+        assert task.soft_time_limit <= task.time_limit
+    assert app.amqp.router.route({}, "tactics.do_1")["queue"].name == "slow"
 
 
 def test_when_tells_whether_a_step_applies() -> None:

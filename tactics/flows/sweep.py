@@ -5,6 +5,8 @@ Claiming is committed before anything is published, so a message carries an atte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 from kombu.exceptions import OperationalError
 
@@ -34,7 +36,7 @@ def sweep(app: TacticsApp) -> dict[str, int]:
     publish_routing(app, refs)
     with runtime.engine.begin() as conn:
         due = executions.claim_due(conn, limit=MOST, claim_s=claim_s, max_attempts=max_attempts)
-    published = _publish(app, due)
+    published = publish_claims(app, due)
     reconciled = reconcile(runtime)
     with runtime.engine.begin() as conn:
         partitions.ensure_months(conn)
@@ -43,7 +45,12 @@ def sweep(app: TacticsApp) -> dict[str, int]:
     return {"events": len(refs), "executions": published, "reconciled": reconciled}
 
 
-def _publish(app: TacticsApp, due: list[executions.Claim]) -> int:
+def publish_claims(app: TacticsApp, due: Sequence[executions.Claim]) -> int:
+    """Publish claimed executions from the step where each goes on.
+
+    Returns:
+        How many were published; what could not be is due again later.
+    """
     for count, claim in enumerate(due):
         with app.runtime.engine.connect() as conn:
             row = executions.find(conn, claim.id)

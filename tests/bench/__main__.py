@@ -156,7 +156,7 @@ def placements_beside_floor(local: Local, rounds: int) -> tuple[list[float], lis
     bare: list[float] = []
     users = iter(range(first, first + count))
     with floor.connect(url) as conn:
-        conn.execute(floor.SCHEMA)
+        conn.execute(floor.SCHEMA, prepare=False)
         conn.commit()
         client = local.app.runtime.redis
         for _ in range(WARM_UP):

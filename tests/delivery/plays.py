@@ -52,7 +52,7 @@ def leave_mark(ctx: MarkedContext, run: Run) -> None:
 @processor(needs=MarkedContext)
 def note_mark(ctx: MarkedContext, run: Run) -> None:
     """Write down whose data this placement uses, beside whose it was told to be."""
-    run.trace.append({"step": "seen", "used": ctx.mark, "vouched": run.instance.prepared_event_id})
+    run.trace.append({"step": "seen", "outcome": "ran", "used": ctx.mark, "vouched": run.instance.prepared_event_id})
 
 
 @processor(needs=MarkedContext, when=lambda ctx: bool(ctx.event.attributes.get("trouble")))

@@ -54,14 +54,15 @@ def race_of_two_preparations(stage: Stage, patch: pytest.MonkeyPatch) -> None:
     stage.work_until_the_end()
 
 
-def race_of_two_placements(stage: Stage, patch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def race_of_two_placements(stage: Stage, patch: pytest.MonkeyPatch, *, prepared: bool = False) -> list[dict[str, Any]]:
     """Let two placements of a user both come to the point where they write a grant, if nothing holds one back.
 
     Returns:
         Their answers.
     """
-    accept(stage, behaviour("u1", 1))
-    route(stage, 1)
+    if not prepared:
+        accept(stage, behaviour("u1", 1))
+        route(stage, 1)
     arrived: list[int] = []
     answered = threading.Event()
     add = grants.add

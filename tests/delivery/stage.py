@@ -35,7 +35,7 @@ from tests.delivery.worker import READY
 from tests.making import document
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
+PATIENCE_S = 15.0
 # Everything that is waited for in production comes round quickly here.
 QUICK: Mapping[str, Any] = {"claim_s": 2.0, "retry_base_s": 0.02, "retry_max_s": 0.2, "sweep_every_s": 0.1}
 
@@ -101,10 +101,29 @@ class Worker:
         until(lambda: READY in self.log.read_text() or self._process.poll() is not None, f"{self.log} is ready")
         assert self._process.poll() is None, self.log.read_text()
 
+    def owns(self, pid: int) -> bool:
+        """Tell whether a process is one of its children."""
+        return os.getpgid(pid) == self._process.pid
+
     def kill(self) -> None:
         """Kill it with all its children, at once."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+class Beat:
+    """The clock of the sweeper."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        """Start it."""
+        argv = [sys.executable, "-m", "celery", "-A", "tests.delivery.worker", "beat"]
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(argv, env=dict(environment), cwd=ROOT, stdout=out, stderr=out)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self._process.kill()
         self._process.wait()
 
 
@@ -158,7 +177,7 @@ class Stage:
         register_plays(self.app)
         prepare_app(self.app)
         self.redis = redis.Redis.from_url(settings.redis_url)
-        self._processes: list[Worker | Visitor] = []
+        self._processes: list[Worker | Beat | Visitor] = []
 
     def __enter__(self) -> Self:
         """Be there."""
@@ -184,7 +203,7 @@ class Stage:
 
     def import_activity(self, *, stock: int | None = None, **changes: Any) -> None:
         """Make an activity live: a coupon for whoever was prepared, open for long."""
-        coupon = {"kind": "coupon", "value_minor": 500, **({} if stock is None else {"stock": stock})}
+        coupon = {"kind": "coupon", "code": "SAVE5", "value_minor": 500, **({} if stock is None else {"stock": stock})}
         made = {
             "template_type": "marked",
             "schedule": {"from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"},
@@ -199,6 +218,22 @@ class Stage:
         made = Worker(self.environment, self.folder / f"{name}-{len(self._processes)}.log", queues, processes)
         self._processes.append(made)
         return made
+
+    def start_beat(self) -> None:
+        """Start the clock of the sweeper, which workers then do."""
+        self._processes.append(Beat(self.environment, self.folder / "beat.log"))
+
+    def clear(self) -> None:
+        """Take back what was imported and what happened."""
+        names = [
+            row["name"]
+            for row in self.rows(
+                "SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p') "
+                "AND relnamespace = 'public'::regnamespace AND NOT relispartition AND relname <> 'alembic_version'"
+            )
+        ]
+        self.run_sql(f"TRUNCATE {', '.join(names)}")
+        self.redis.flushdb()
 
     def start_visitors(self, count: int) -> list[Visitor]:
         """Start visitors side by side, and wait until all can visit."""

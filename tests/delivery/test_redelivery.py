@@ -13,8 +13,9 @@ from tests.delivery.stage import Message, Stage, behaviour, until
 TIMES = 10
 
 
-def test_an_event_delivered_ten_times_at_once_has_one_effect(stage: Stage) -> None:
+def test_an_event_delivered_ten_times_at_once_has_one_effect(open_stage: Callable[..., Stage]) -> None:
     """Routed, ingested and started ten times at once by four processes, an event is prepared for exactly once."""
+    stage = open_stage(claim_s=30.0)
     stage.import_activity()
     one, other = behaviour("u1", 1), behaviour("u2", 2)
     scenarios.accept(stage, one, behaviour("u3", 3))

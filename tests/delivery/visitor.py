@@ -6,7 +6,9 @@ import sys
 
 from tactics.chain import prepare_app
 from tactics.config import Settings
+from tactics.errors import TacticsError
 from tactics.flows.placement import PlacementRequest, visit
+from tactics.logs import configure_logs
 from tactics.worker import make_app
 from tests.delivery.plays import register_plays
 from tests.delivery.stage import SLOT
@@ -14,6 +16,7 @@ from tests.delivery.stage import SLOT
 
 def main() -> None:
     """Say `ready`, then visit until the input ends."""
+    configure_logs("ERROR")  # to standard error
     app = make_app(Settings())
     register_plays(app)
     prepare_app(app)
@@ -21,7 +24,11 @@ def main() -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         user_id, key = line.split()
-        answer = visit(app, PlacementRequest(user_id, SLOT, key=key))
+        try:
+            answer = visit(app, PlacementRequest(user_id, SLOT, key=key))
+        except TacticsError as error:
+            print(error.code, flush=True)
+            continue
         (part,) = [*answer.results, *answer.not_shown]
         print(part.get("outcome") or part["reason"], flush=True)
 

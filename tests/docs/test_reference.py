@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +83,9 @@ def test_every_event_field_is_described() -> None:
         assert f"| `{change}` | {', '.join(made)} | {next(iter(made.values()))} |" in page
 
 
-def _terms() -> Iterator[Any]:
+def _terms() -> list[Any]:
     page = (ROOT / "docs" / "glossary.md").read_text()
-    return (pytest.param(found["name"], id=found["term"]) for found in _TERM.finditer(page))
+    return [pytest.param(found["name"], id=found["term"]) for found in _TERM.finditer(page)]
 
 
 @pytest.mark.parametrize("name", _terms())
@@ -104,9 +103,9 @@ def test_terms_are_the_names_of_code(name: str) -> None:
     pytest.fail(f"there is no {name}")
 
 
-def _statements() -> Iterator[Any]:
+def _statements() -> list[Any]:
     found = (one for path in DOCS for one in blocks(path) if one.language == "sql")
-    return (pytest.param(one, id=one.place) for one in found)
+    return [pytest.param(one, id=one.place) for one in found]
 
 
 @pytest.mark.parametrize("one", _statements())
