@@ -75,6 +75,9 @@ def create_app(settings: Settings, open_runtime: Callable[[Settings], Runtime] =
             "socket_keepalive": True,
             "health_check_interval": 10,
             "retry_on_timeout": True,
+            # A publisher without a broker hears of it at once, not after six seconds; whether to try again it decides.
+            "max_retries": 1,
+            "interval_start": 0,
         },
         task_serializer="json",
         result_serializer="json",
@@ -114,6 +117,7 @@ def create_app(settings: Settings, open_runtime: Callable[[Settings], Runtime] =
                 "options": {"queue": "ops", "expires": max(10 * settings.sweep_every_s, 5)},
             }
         },
-        beat_schedule_filename=str(settings.home / "beat-schedule"),
+        # In memory: one short interval needs no file that remembers it, nor a folder to have one in.
+        beat_scheduler="celery.beat:Scheduler",
     )
     return app

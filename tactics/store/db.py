@@ -34,7 +34,7 @@ def make_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 0,
         "keepalives_idle": 10,
         "keepalives_interval": 3,
         "keepalives_count": 3,
-        "options": f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC",
+        "options": f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC -c plan_cache_mode=force_generic_plan -c jit=off",
     }
     engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"),

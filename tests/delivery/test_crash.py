@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tactics.chain import prepare_app
 from tactics.flows.action import accept_events, submit_events
 from tactics.worker import make_app
-from tests.delivery import scenarios
 from tests.delivery.findings import audited, unended, wait_for_the_end
 from tests.delivery.plays import register_plays
 from tests.delivery.stage import Stage, behaviour, until
@@ -104,12 +104,13 @@ def test_what_could_not_be_published_ends_all_the_same(open_stage: Callable[...,
     cut_off.conf.update(broker_url=NOWHERE, task_publish_retry=False)
     receipts = submit_events(cut_off, [behaviour("u1", 1), behaviour("u2", 2)])
     assert {one.status for one in receipts} == {"accepted"}
-    stage.app.conf.update(broker_url=NOWHERE, task_publish_retry=False)
-    scenarios.route(stage, 1)
+    prepare_app(cut_off)
+    stage.deliver("tactics.route_events", [["test", "e1", 1]], app=cut_off)
+    prepare_app(stage.app)
     assert not stage.waiting("prepare", "elsewhere")
     assert sorted(unended(stage)) == ["event e2", "execution prepare of u1"]
     assert stage.rows("SELECT step FROM execution") == [{"step": "mark_elsewhere"}]
-    stage.app.conf.update(broker_url=stage.settings.redis_url)
+    cut_off.runtime.close()
     stage.start_worker(queues=("prepare", "elsewhere"))
     with stage.sweeping():
         wait_for_the_end(stage)
