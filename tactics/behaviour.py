@@ -38,9 +38,9 @@ class ActiveRule:
     needs: rules.Needs
     cooldown_s: int
 
-    def may_turn(self, fact: dict[str, Any], *, by_event: bool = True) -> bool:
+    def may_turn(self, fact: dict[str, Any]) -> bool:
         """Tell whether an action can make the rule true: it is one that the rule reads."""
-        return (by_event and self.needs.event) or any(_reads(need, fact) for need in self.needs.behaviours)
+        return self.needs.event or any(_reads(need, fact) for need in self.needs.behaviours)
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,16 @@ class _History:
 
     keys: list[Key] = field(default_factory=list)
     facts: list[dict[str, Any]] = field(default_factory=list)
+    attributes: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    """One action to be judged: when and which, as a fact, and what rules see as `event`."""
+
+    key: Key
+    fact: dict[str, Any]
+    attributes: dict[str, Any]
 
 
 def _reads(need: rules.BehaviourNeed, fact: dict[str, Any]) -> bool:
@@ -120,6 +130,7 @@ def _facts_of(conn: Connection, gateway: ItemGateway, rows: Sequence[Any]) -> di
         history = found[row.user_id]
         history.keys.append((row.at, row.event_source, row.event_id))
         history.facts.append(fact)
+        history.attributes.append(row.attributes or {})
     return found
 
 
@@ -184,53 +195,44 @@ def _satisfied(runtime: Runtime, conn: Connection, index: RuleIndex, batch: Sequ
         actions.read(conn, user_ids, index.pairs(), after=_earliest(needed, first)),
     )
     profiles = users.attributes_of(conn, sorted(user_ids))
-    new = {one.key: one for one in batch}
     emitted: dict[tuple[str, str], list[datetime]] = defaultdict(list)
     for user_id in sorted(user_ids):
         history = histories.get(user_id, _History())
-        for key, fact in _to_judge(history, [one for one in batch if one.user_id == user_id]):
-            trigger = new.get((key[1], key[2]))
+        for action in _to_judge(history, [one for one in batch if one.user_id == user_id]):
+            at = action.key[0]
             for one in index.rules:
-                if not one.may_turn(fact, by_event=trigger is not None):
-                    continue
-                if not _turns(one, profiles.get(user_id), history, key, fact, trigger):
+                if not one.may_turn(action.fact) or not _turns(one, profiles.get(user_id), history, action):
                     continue
                 times = emitted[user_id, one.rule_key]
-                if _cools_down(conn, one, user_id, key[0], times):
+                if _cools_down(conn, one, user_id, at, times):
                     continue
-                times.append(key[0])
-                yield _behaviour_event(one, user_id, key, fact, trigger)
+                times.append(at)
+                yield _behaviour_event(one, user_id, action)
 
 
-def _to_judge(history: _History, batch: Sequence[Event]) -> list[tuple[Key, dict[str, Any]]]:
+def _to_judge(history: _History, batch: Sequence[Event]) -> list[_Action]:
     """Give the user's new actions, and the stored ones that come after the earliest of them, in order.
 
     A new action that no rule reads is not in the history; it may still satisfy a rule over its attributes.
     """
     earliest = min((one.at, one.source, one.id) for one in batch)
     start = bisect_left(history.keys, earliest)
-    found = dict(zip(history.keys[start:], history.facts[start:], strict=True))
+    stored = zip(history.keys[start:], history.facts[start:], history.attributes[start:], strict=True)
+    found = {key: _Action(key, fact, attributes) for key, fact, attributes in stored}
     for one in batch:
+        key = (one.at, one.source, one.id)
         fact = {"action": one.data["action"], "at": one.at, "quantity": one.data.get("quantity", 1)}
-        found.setdefault((one.at, one.source, one.id), fact)
-    return sorted(found.items(), key=lambda pair: pair[0])
+        found.setdefault(key, _Action(key, fact, one.attributes))
+    return [found[key] for key in sorted(found)]
 
 
-def _turns(
-    one: ActiveRule,
-    user: dict[str, Any] | None,
-    history: _History,
-    key: Key,
-    fact: dict[str, Any],
-    trigger: Event | None,
-) -> bool:
+def _turns(one: ActiveRule, user: dict[str, Any] | None, history: _History, action: _Action) -> bool:
     """Tell whether the rule holds with the action and did not without it."""
-    earlier = history.facts[: bisect_left(history.keys, key)]
-    facts: dict[str, Any] = {"now": key[0], "behaviours": [*earlier, fact]}
+    earlier = history.facts[: bisect_left(history.keys, action.key)]
+    facts: dict[str, Any] = {"now": action.key[0], "behaviours": [*earlier, action.fact]}
     if user is not None:
         facts["user"] = user
-    attributes = trigger.attributes if trigger is not None else {}
-    if not rules.calculate(one.rule, {**facts, "event": attributes}).matched:
+    if not rules.calculate(one.rule, {**facts, "event": action.attributes}).matched:
         return False
     return not rules.calculate(one.rule, {**facts, "behaviours": earlier}).matched
 
@@ -245,11 +247,11 @@ def _cools_down(conn: Connection, one: ActiveRule, user_id: str, at: datetime, e
     return bool(events.behaviour_times(conn, user_id, one.rule_key, at - span, at + span))
 
 
-def _behaviour_event(one: ActiveRule, user_id: str, key: Key, fact: dict[str, Any], trigger: Event | None) -> Event:
-    at, source, action_id = key
-    attributes = {**(trigger.attributes if trigger else {}), "action": fact["action"]}
-    if "item_id" in fact:
-        attributes["item_id"] = fact["item_id"]
+def _behaviour_event(one: ActiveRule, user_id: str, action: _Action) -> Event:
+    at, source, action_id = action.key
+    attributes = {**action.attributes, "action": action.fact["action"]}
+    if "item_id" in action.fact:
+        attributes["item_id"] = action.fact["item_id"]
     return Event(
         source=f"{SOURCE}:{source}",
         id=f"{one.rule_key}:{_one_part(user_id)}:{action_id}",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tactics.errors import NotConfigured
 
@@ -26,7 +25,6 @@ class Settings(BaseSettings):
         default_factory=lambda: ROOT_HOME if os.geteuid() == 0 else Path.home() / ".local" / "share" / "tactics",
         description="Where `tactics up` keeps its servers' data.",
     )
-    plugins: Annotated[tuple[str, ...], NoDecode] = Field((), description="Modules to load, separated by commas.")
     replay: bool = Field(False, description="Business time is each event's own time; for demos and tests.")
     in_place: bool = Field(True, description="Run a chain's steps where its first step runs; false: publish each step.")
     max_event_age_s: int = Field(7 * 86_400, gt=0, description="Older events are refused (off in replay).")
@@ -42,11 +40,6 @@ class Settings(BaseSettings):
     placement_deadline_ms: int = Field(2_000, gt=0, description="A placement that hops is answered by then, or 202.")
     worker_processes: int = Field(2, gt=0, description="Pool processes of `tactics worker`.")
     pool_size: int = Field(10, gt=0, description="Database connections a process keeps.")
-
-    @field_validator("plugins", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     def require_servers(self, command: str) -> None:
         """Refuse to go on without a database and Redis.

@@ -141,6 +141,8 @@ def _answer_from_rival(conn: Connection, wanted: GrantRow, now: datetime) -> Gra
     rival = grants.find_rival(conn, wanted)
     if rival is None:  # its transaction was taken back between our two statements
         return GrantResult(PENDING, text="another grant was being written at this moment")
+    if rival.activity_code != wanted.activity_code:
+        return GrantResult("outranked", text=f"{rival.activity_code} has granted for this placement")
     if rival.state == "granted":
         held = asset_store.of_grant(conn, rival.user_id, rival.id)
         usable = [one for one in held if one.usable(now)]

@@ -112,6 +112,12 @@ def register_processor(app: TacticsApp, step: Processor[Any]) -> None:
     def run_step(self: StepTask, execution_id: str, attempt: int) -> None:
         _run_step(self, step, UUID(execution_id), attempt)
 
+    limit_s = step.options.get("time_limit", 0)
+    if limit_s >= app.settings.lease_s:
+        raise InvalidProcessor(
+            f"processor {step.name!r} may run {limit_s} s, but locks fall after {app.settings.lease_s} s:"
+            " raise TACTICS_LEASE_S above it"
+        )
     options = {option: value for option, value in step.options.items() if option != "queue"}
     task = app.task(name=name, base=StepTask, bind=True, shared=False, **options)(run_step)
     if "queue" in step.options:

@@ -18,6 +18,7 @@ from tactics.errors import InvalidTemplate
 from tactics.processor import Processor, register_processor
 
 Chain = Sequence[Processor[Any]]
+CLOSING = "finish_execution"
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ def check_chain(template_type: str, link: str, context: type[TacticsInstanceCont
                 f"{where}: step {step.name!r} needs {step.needs.__name__}, which {context.__name__} is not",
                 step=step.name,
             )
-    if not chain[-1].always:
-        raise InvalidTemplate(f"{where}: the last step must be one that always runs, such as finish_execution")
+    if names[-1] != CLOSING:
+        raise InvalidTemplate(f"{where}: the last step must be {CLOSING}, which closes the execution")
 
 
 def register_template(app: TacticsApp, template: TacticsTemplate) -> None:

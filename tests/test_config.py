@@ -23,14 +23,6 @@ def test_environment_sets_every_field(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert (found.database_url, found.replay, found.lease_s, found.home) == ("x", True, 80, tmp_path)
 
 
-def test_plugins_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plugins are named with commas between; spaces and empty parts do not count."""
-    monkeypatch.setenv("TACTICS_PLUGINS", " a.b, c ,,")
-    assert Settings().plugins == ("a.b", "c")
-    monkeypatch.delenv("TACTICS_PLUGINS")
-    assert Settings().plugins == ()
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [

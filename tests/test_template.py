@@ -45,7 +45,7 @@ _OVERRIDDEN = frozenset({"a", "b"})
     [
         ({"grant": ()}, "grant chain: it has no steps"),
         ({"prepare": (query_item, finish_execution)}, "'query_item' needs ItemContext"),
-        ({"prepare": (save_prepared,)}, "last step must be one that always runs"),
+        ({"prepare": (save_prepared,)}, "last step must be finish_execution"),
         ({"grant": (_step("do_it"), _step("do_it"), finish_execution)}, "'do_it' stands in it twice"),
         (
             {"grant": (*[_step(f"do_{n}") for n in range(MOST_STEPS)], finish_execution)},

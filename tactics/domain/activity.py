@@ -29,6 +29,7 @@ def _known_timezone(name: str) -> str:
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
 Timezone = Annotated[str, AfterValidator(_known_timezone)]
 Minor = Annotated[int, Field(ge=0, le=2**53, strict=True)]
+LONGEST_S = 100 * 366 * 86_400
 Count = Annotated[int, Field(ge=0, le=2**53, strict=True)]
 
 
@@ -71,7 +72,7 @@ class Benefit(Document):
     kind: BenefitKind
     value_minor: Minor = 0
     currency: str | None = None
-    validity_s: Annotated[int, Field(gt=0, strict=True)] | None = None
+    validity_s: Annotated[int, Field(gt=0, le=LONGEST_S, strict=True)] | None = None
     stock: Count | None = None
     provider: Literal["local"] = "local"
     code: str | None = None

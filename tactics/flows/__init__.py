@@ -13,7 +13,7 @@ TEMPLATES: tuple[TacticsTemplate, ...] = (full_link_v2, full_link_v3)
 
 def register(app: TacticsApp) -> None:
     """Make templates, processors and tasks known to an app; workers, API and CLI all call it."""
-    for template in TEMPLATES:
-        register_template(app, template)
     action.register(app)
     sweep.register(app)
+    for template in TEMPLATES:
+        register_template(app, template)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -20,7 +20,8 @@ from tactics.domain.activity import TacticsActivity
 from tactics.domain.context import SHOWN
 from tactics.domain.event import Event
 from tactics.domain.grant import largest_value
-from tactics.errors import Busy, IdempotencyConflict, InvalidTemplate, UnknownChannel
+from tactics.domain.plain import plain_problem
+from tactics.errors import BadInput, Busy, IdempotencyConflict, InvalidTemplate, UnknownChannel
 from tactics.opening import open_placement, template_of
 from tactics.segment import WENT_WRONG, Segment, let_go, not_shown
 from tactics.store import activities, events, executions, lease
@@ -124,6 +125,7 @@ def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
         request: who visits what.
 
     Raises:
+        BadInput: the request holds something that cannot be stored as JSON; `problems` has the paths.
         UnknownChannel: no activity has ever been bound to the channel code.
         IdempotencyConflict: the key was used before with another body.
         Busy: the same key is being answered at this moment.
@@ -153,6 +155,9 @@ def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
 def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
     """Find the activities; under a key that was used before, those of then, with what was answered then."""
     runtime = app.runtime
+    unplain = plain_problem(asdict(request) | {"at": None})
+    if unplain is not None:
+        raise BadInput(f"placement: {unplain['path'] or '/'}: {unplain['message']}", problems=[unplain])
     deadline = time.monotonic() + runtime.settings.placement_deadline_ms / 1000
     with runtime.engine.connect() as conn:
         now = runtime.now(conn, request.at)

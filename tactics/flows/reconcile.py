@@ -16,7 +16,7 @@ MOST = 100
 def reconcile(runtime: Runtime) -> int:
     """Look at tagged executions again, now that assets can be asked for.
 
-    Nothing has to be taken back: the unique count kept a second grant from happening. What is recorded is whether the
+    Nothing has to be taken back: the unique count kept a second grant from happening. What is logged is whether the
     answer fell short, because the user could have had a new benefit and was shown the replay of the first.
 
     Returns:

@@ -19,7 +19,17 @@ _LOCK_USERS = text(
 )
 _COLUMNS = [
     user_action.c[name]
-    for name in ("user_id", "at", "event_source", "event_id", "action", "item_id", "quantity", "amount_minor")
+    for name in (
+        "user_id",
+        "at",
+        "event_source",
+        "event_id",
+        "action",
+        "item_id",
+        "quantity",
+        "amount_minor",
+        "attributes",
+    )
 ]
 
 

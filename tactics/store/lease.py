@@ -51,7 +51,7 @@ def lease_key(activity_code: str, user_id: str) -> str:
 
 def twin_mark(source: str, event_id: str) -> Lease:
     """Make the mark of a placement in flight: a second request under the same key meets it and is told so."""
-    return Lease(f"tactics:placement:{source}:{event_id}", secrets.token_hex(8))
+    return Lease(f"tactics:placement:{len(source)}:{source}:{event_id}", secrets.token_hex(8))
 
 
 def take(
