@@ -55,7 +55,14 @@ class Runner:
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def keep(
-        self, task: TacticsTask, args: Sequence[Any], *, rest: list[Any], parent: Any = None, segment: Any = None
+        self,
+        task: TacticsTask,
+        args: Sequence[Any],
+        *,
+        rest: list[Any],
+        parent: Any = None,
+        segment: Segment | None = None,
+        execution: ExecutionRow | None = None,
     ) -> None:
         """Keep a step to be run once the current one returned; `rest` is the chain after it, last step first.
 
@@ -76,6 +83,7 @@ class Runner:
             "delivery_info": {},
             "runner": self,
             "segment": segment,
+            "execution": execution,
         }
         waiting = _Waiting(task, task_id, args, request)
         if segment is None:
@@ -230,7 +238,7 @@ def start_chain(app: TacticsApp, steps: Sequence[Step], row: ExecutionRow) -> No
         publish_chain(app, steps, row, row.attempts)
         return
     first, *rest = _signatures(app, steps, row, row.attempts)
-    runner.keep(app.tasks[first.task], first.args, rest=list(reversed(rest)))
+    runner.keep(app.tasks[first.task], first.args, rest=list(reversed(rest)), execution=row)
 
 
 def run_here(app: TacticsApp, segment: Segment) -> None:

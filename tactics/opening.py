@@ -6,7 +6,6 @@ Order: lease (with the prepared data, one Redis trip) → instance row, its epoc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -54,16 +53,31 @@ def take_lease(
 
 
 def open_stored(
-    runtime: Runtime, templates: Mapping[str, Template], execution_id: UUID, attempt: int, step: str
+    runtime: Runtime,
+    templates: Mapping[str, Template],
+    execution_id: UUID,
+    attempt: int,
+    step: str,
+    known: ExecutionRow | None = None,
 ) -> Segment | None:
     """Open the segment that a message asks for.
+
+    Args:
+        runtime: database and Redis.
+        templates: by their type.
+        execution_id: which execution.
+        attempt: which attempt of it; any but the current one is late.
+        step: where it goes on.
+        known: the execution as this process has just written it; it is read again under its lock.
 
     Returns:
         None when there is nothing to do: a stale attempt, an execution that ended, or one whose instance is busy (the
         sweeper tries that again).
     """
-    with runtime.engine.connect() as reading:
-        row = executions.find(reading, execution_id)
+    row = known
+    if row is None:
+        with runtime.engine.connect() as reading:
+            row = executions.find(reading, execution_id)
     if row is None or not _current(row, attempt, step, runtime, templates):
         return None
     code, held, text = take_lease(runtime, row, attempt)
@@ -146,7 +160,7 @@ def _begin_stored(
         executions.park(conn, row, attempt=attempt, reason="its event is gone")
         conn.commit()
         return None
-    ctx = _context(template, activity, event, fresh, runtime, conn)
+    ctx = _context(template, activity, event, fresh)
     segment = make_segment(runtime, template, ctx, conn, fresh, attempt, instance, held, text, stored=True)
     if not begins and instance.epoch != fresh.epoch:
         _begin_anew(segment)
@@ -154,18 +168,11 @@ def _begin_stored(
     return segment
 
 
-def _context(
-    template: Template,
-    activity: TacticsActivity,
-    event: Event,
-    row: ExecutionRow,
-    runtime: Runtime,
-    conn: Connection,
-) -> TacticsInstanceContext:
+def _context(template: Template, activity: TacticsActivity, event: Event, row: ExecutionRow) -> TacticsInstanceContext:
+    """Take the context up where a hop left it, or make a new one: an execution keeps the business time it began with."""
     if row.context is not None:
         return template.context_type.from_json(row.context, activity=activity, event=event)
-    now: datetime = runtime.now(conn, event.at)
-    return template.context_type(activity=activity, event=event, link="prepare", now=now)
+    return template.context_type(activity=activity, event=event, link="prepare", now=row.business_at)
 
 
 def _begin_anew(segment: Segment) -> None:

@@ -129,7 +129,8 @@ def _run_step(task: StepTask, step: Processor[Any], execution_id: UUID, attempt:
     app, request = task.app, task.request
     segment: Segment | None = request.get("segment")
     if segment is None:
-        segment = open_stored(app.runtime, app.templates, execution_id, attempt, step.name)
+        known = request.get("execution")
+        segment = open_stored(app.runtime, app.templates, execution_id, attempt, step.name, known)
         if segment is None:
             request.chain = None
             return

@@ -304,22 +304,10 @@ def not_shown(ctx: TacticsInstanceContext) -> dict[str, Any]:
 
 def placement_row(run: Run, ctx: TacticsInstanceContext, **outcome: Any) -> dict[str, Any]:
     """Give the execution row of a placement that begins and ends in this segment."""
-    row = run.execution
     return {
-        "id": row.id,
-        "user_id": row.user_id,
-        "activity_code": row.activity_code,
-        "activity_version": row.activity_version,
-        "link": row.link,
-        "channel_code": row.channel_code,
-        "event_source": row.event_source,
-        "event_id": row.event_id,
-        "best_only": row.best_only,
-        "locked": row.locked,
-        "attempts": run.attempt,
+        **run.execution.new(),
         "epoch": run.epoch,
         "trace": run.trace,
-        "business_at": ctx.now,
         "assets_unknown": ctx.assets_unknown,
         **outcome,
     }

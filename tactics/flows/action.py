@@ -25,6 +25,7 @@ from tactics.granting import change_asset
 from tactics.segment import backoff_s, failure_text
 from tactics.store import activities, events
 from tactics.store.events import Ref
+from tactics.store.executions import ExecutionRow
 
 log = structlog.get_logger()
 
@@ -154,11 +155,11 @@ def _not_routed(app: TacticsApp, ref: Ref, error: Exception) -> None:
             events.postpone(conn, [ref], backoff_s(app.runtime, attempt))
 
 
-def _route(app: TacticsApp, refs: Sequence[Ref]) -> list[UUID]:
+def _route(app: TacticsApp, refs: Sequence[Ref]) -> list[ExecutionRow]:
     """Do everything that follows from a batch, in one transaction.
 
     Returns:
-        The ids of the executions to start.
+        The executions to start.
     """
     runtime = app.runtime
     with runtime.engine.begin() as conn:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import structlog
 from sqlalchemy import Connection
@@ -22,7 +23,7 @@ log = structlog.get_logger()
 FIRST_ATTEMPT = 1
 
 
-def route_behaviours(app: TacticsApp, conn: Connection, batch: Sequence[Event]) -> list[UUID]:
+def route_behaviours(app: TacticsApp, conn: Connection, batch: Sequence[Event]) -> list[ExecutionRow]:
     """Insert the executions that behaviour events ask for, in the transaction that marks them routed.
 
     Args:
@@ -31,43 +32,45 @@ def route_behaviours(app: TacticsApp, conn: Connection, batch: Sequence[Event]) 
         batch: behaviour events; one for which no activity is live gets no execution.
 
     Returns:
-        The ids of the new executions, in the order of the events.
+        The new executions, in the order of the events.
     """
-    rows: list[dict[str, Any]] = []
+    live: dict[tuple[str | None, datetime], list[tuple[str, int, int]]] = {}
+    rows: list[ExecutionRow] = []
+    now = None
     for event in batch:
-        now = app.runtime.now(conn, event.at)
-        for code, version, _ in activities.by_channel(conn, "prepare", event.channel or "", now):
-            rows.append(_execution(app, event, code, version, now))
-    new = executions.add_new(conn, rows, app.settings.claim_s)
-    return [row["id"] for row in rows if row["id"] in new]
+        if now is None or app.settings.replay:
+            now = app.runtime.now(conn, event.at)
+        key = (event.channel, now)
+        if key not in live:
+            live[key] = activities.by_channel(conn, "prepare", event.channel or "", now)
+        rows += [_execution(app, event, code, version, now) for code, version, _ in live[key]]
+    new = executions.add_new(conn, [row.new() for row in rows], app.settings.claim_s)
+    return [row for row in rows if row.id in new]
 
 
-def _execution(app: TacticsApp, event: Event, code: str, version: int, now: object) -> dict[str, Any]:
+def _execution(app: TacticsApp, event: Event, code: str, version: int, now: datetime) -> ExecutionRow:
     activity = app.runtime.activity(code, version)
     template = app.templates.get(activity.template_type)
     locks = template.lock if template is not None else True  # without it nothing runs here; another process may know it
-    return {
-        "id": uuid4(),
-        "user_id": event.user_id,
-        "activity_code": code,
-        "activity_version": version,
-        "link": "prepare",
-        "channel_code": event.channel,
-        "event_source": event.source,
-        "event_id": event.id,
-        "locked": locks if activity.lock is None else activity.lock,
-        "attempts": FIRST_ATTEMPT,
-        "business_at": now,
-    }
+    return ExecutionRow(
+        id=uuid4(),
+        user_id=event.user_id,
+        activity_code=code,
+        activity_version=version,
+        link="prepare",
+        channel_code=event.channel or "",
+        event_source=event.source,
+        event_id=event.id,
+        best_only=False,
+        locked=locks if activity.lock is None else activity.lock,
+        attempts=FIRST_ATTEMPT,
+        business_at=now,
+    )
 
 
-def start_executions(app: TacticsApp, execution_ids: Sequence[UUID]) -> None:
+def start_executions(app: TacticsApp, rows: Sequence[ExecutionRow]) -> None:
     """Start committed executions: here, after the current task, or by messages. What fails to start is swept."""
-    with app.runtime.engine.connect() as conn:
-        rows = [executions.find(conn, execution_id) for execution_id in execution_ids]
     for row in rows:
-        if row is None:
-            continue
         try:
             start_chain(app, remaining_steps(app, row), row)
         except TacticsError as error:  # its own trouble: the others start

@@ -256,13 +256,7 @@ def _execution(one: _Visit, activity: TacticsActivity, template_locks: bool) -> 
         best_only=one.request.best_only,
         locked=next(choice for choice in chosen if choice is not None),
         attempts=1,
-        step=None,
-        epoch=None,
-        outcome=None,
-        context=None,
-        trace=None,
         business_at=one.now,
-        finished_at=None,
     )
 
 

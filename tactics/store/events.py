@@ -63,6 +63,21 @@ _MARK_ROUTED = (
     .values(routed_at=func.clock_timestamp(), next_attempt_at=None, outcome=bindparam("new_outcome"))
 )
 
+_CONSUMED = (
+    update(event)
+    .where(event.c.source == bindparam("of_source"), event.c.id == bindparam("of_id"), event.c.consumed_at.is_(None))
+    .values(consumed_at=func.clock_timestamp())
+)
+_PART = insert(event).values(routed_at=func.clock_timestamp())
+_ANSWER = _PART.on_conflict_do_update(
+    index_elements=[event.c.source, event.c.id],
+    set_={
+        "answer": func.coalesce(event.c.answer, func.jsonb_build_object()).op("||")(_PART.excluded.answer),
+        "outcome": func.coalesce(_PART.excluded.outcome, event.c.outcome),
+    },
+    where=and_(event.c.abandoned_at.is_(None), event.c.user_id == _PART.excluded.user_id),
+).returning(event.c.id)
+
 
 def _row(one: Event) -> dict[str, Any]:
     return {
@@ -167,11 +182,7 @@ def state(conn: Connection, source: str, event_id: str) -> Row[*tuple[Any, ...]]
 
 def mark_consumed(conn: Connection, source: str, event_id: str) -> None:
     """Record that an instance has consumed a behaviour event; the first time is kept."""
-    conn.execute(
-        update(event)
-        .where(event.c.source == source, event.c.id == event_id, event.c.consumed_at.is_(None))
-        .values(consumed_at=func.clock_timestamp())
-    )
+    conn.execute(_CONSUMED, {"of_source": source, "of_id": event_id})
 
 
 def record_answer(
@@ -189,22 +200,8 @@ def record_answer(
     Returns:
         False when the placement was abandoned meanwhile, or is another user's: the caller rolls back.
     """
-    statement = insert(event).values(
-        {
-            **_row(one),
-            "candidates": list(candidates),
-            "answer": part,
-            "routed_at": func.clock_timestamp(),
-            "outcome": outcome,
-        }
-    )
-    merged = func.coalesce(event.c.answer, func.jsonb_build_object()).op("||")(statement.excluded.answer)
-    statement = statement.on_conflict_do_update(
-        index_elements=[event.c.source, event.c.id],
-        set_={"answer": merged, "outcome": func.coalesce(statement.excluded.outcome, event.c.outcome)},
-        where=and_(event.c.abandoned_at.is_(None), event.c.user_id == statement.excluded.user_id),
-    )
-    return conn.execute(statement.returning(event.c.id)).one_or_none() is not None
+    values = {**_row(one), "candidates": list(candidates), "answer": part, "outcome": outcome}
+    return conn.execute(_ANSWER, values).one_or_none() is not None
 
 
 def abandon(conn: Connection, one: Event) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Integer, and_, bindparam, cast, func, literal, null, select, update
+from sqlalchemy import Connection, Integer, Interval, and_, bindparam, cast, func, literal, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tactics.store.horizon import next_claim_at
@@ -33,13 +33,17 @@ class ExecutionRow:
     best_only: bool
     locked: bool
     attempts: int
-    step: str | None
-    epoch: int | None
-    outcome: str | None
-    context: dict[str, Any] | None
-    trace: list[dict[str, Any]] | None
     business_at: datetime
-    finished_at: datetime | None
+    step: str | None = None
+    epoch: int | None = None
+    outcome: str | None = None
+    context: dict[str, Any] | None = None
+    trace: list[dict[str, Any]] | None = None
+    finished_at: datetime | None = None
+
+    def new(self) -> dict[str, Any]:
+        """Give what is inserted of an execution that has not begun."""
+        return {name: getattr(self, name) for name in _NEW}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,20 @@ class Claim:
     attempt: int
 
 
+_NEW = (
+    "id",
+    "user_id",
+    "activity_code",
+    "activity_version",
+    "link",
+    "channel_code",
+    "event_source",
+    "event_id",
+    "best_only",
+    "locked",
+    "attempts",
+    "business_at",
+)
 _COLUMNS = [execution.c[name] for name in ExecutionRow.__slots__]
 _BY_ID = select(*_COLUMNS).where(execution.c.id == bindparam("execution"))
 _LOCK = (
@@ -63,7 +81,15 @@ _OF_EVENT = select(*_COLUMNS).where(
     execution.c.event_id == bindparam("event"),
 )
 _THIS = (execution.c.user_id == bindparam("user"), execution.c.id == bindparam("execution"))
-_ADD_NEW = insert(execution).on_conflict_do_nothing().returning(execution.c.id)
+_ADD_DUE = (
+    insert(execution)
+    .values(next_attempt_at=func.clock_timestamp() + bindparam("claim", type_=Interval))
+    .on_conflict_do_nothing()
+    .returning(execution.c.id)
+)
+_ADD_FINISHED = (
+    insert(execution).values(finished_at=func.clock_timestamp()).on_conflict_do_nothing().returning(execution.c.id)
+)
 # What a segment says of itself when it commits: the attempt it ran for, beside the attempt that was current then.
 _HISTORY = {
     execution.c.segments: execution.c.segments.op("||")(cast(bindparam("attempt"), Integer)),
@@ -114,8 +140,8 @@ def add_new(conn: Connection, rows: Sequence[dict[str, Any]], claim_s: float) ->
     """
     if not rows:
         return set()
-    statement = _ADD_NEW.values([{**row, "next_attempt_at": func.now() + timedelta(seconds=claim_s)} for row in rows])
-    return set(conn.execute(statement).scalars())
+    claim = timedelta(seconds=claim_s)
+    return set(conn.execute(_ADD_DUE, [{**row, "claim": claim} for row in rows]).scalars())
 
 
 def add_finished(conn: Connection, row: dict[str, Any]) -> bool:
@@ -125,8 +151,7 @@ def add_finished(conn: Connection, row: dict[str, Any]) -> bool:
         False when this event has an execution for this instance already: a twin was faster.
     """
     history = {"segments": [row["attempts"]], "segment_attempts": [row["attempts"]]}
-    statement = _ADD_NEW.values({**row, **history, "finished_at": func.clock_timestamp()})
-    return conn.execute(statement).one_or_none() is not None
+    return conn.execute(_ADD_FINISHED, {**row, **history}).one_or_none() is not None
 
 
 def finish(

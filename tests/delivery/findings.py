@@ -6,7 +6,8 @@ from itertools import pairwise
 from typing import Any
 
 from tactics.store import audit, instances, prepared
-from tests.delivery.stage import Stage, until
+from tests.delivery.stage import Stage
+from tests.delivery.waiting import until
 
 _UNENDED = """
 SELECT 'event ' || id AS what FROM event WHERE routed_at IS NULL AND parked_reason IS NULL AND abandoned_at IS NULL

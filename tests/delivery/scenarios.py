@@ -16,7 +16,8 @@ from sqlalchemy import Connection
 
 from tactics.flows.action import accept_events
 from tactics.store import executions, grants, instances
-from tests.delivery.stage import Stage, behaviour, until
+from tests.delivery.stage import Stage, behaviour
+from tests.delivery.waiting import until
 
 _LOCKED_OUT = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
@@ -30,135 +24,22 @@ from tactics.flows.placement import PlacementAnswer, PlacementRequest, visit
 from tactics.flows.sweep import sweep
 from tactics.granting import change_asset
 from tactics.worker import make_app
+from tests.delivery.message import Message
 from tests.delivery.plays import register_plays
-from tests.delivery.worker import READY
+from tests.delivery.processes import Beat, Visitor, Worker
+from tests.delivery.waiting import until
 from tests.making import document
 
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
 # Everything that is waited for in production comes round quickly here.
 QUICK: Mapping[str, Any] = {"claim_s": 2.0, "retry_base_s": 0.02, "retry_max_s": 0.2, "sweep_every_s": 0.1}
 
 CHANNEL, SLOT = "bought", "home_banner"
 
 
-def until(condition: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < end, f"not in time: {what}"
-        time.sleep(0.05)
-
-
 def behaviour(user_id: str, number: object, **attributes: Any) -> dict[str, Any]:
     """Give a behaviour event as producers send it."""
     data = {"user_id": user_id, "rule_key": CHANNEL, "attributes": attributes}
     return {"specversion": "1.0", "id": f"e{number}", "source": "test", "type": "tactics.behaviour", "data": data}
-
-
-class Message:
-    """A message as it lies in Redis, in Celery's protocol 2."""
-
-    def __init__(self, raw: bytes) -> None:
-        """Read it."""
-        self.raw = json.loads(raw)
-        self.headers: dict[str, Any] = self.raw["headers"]
-        self.args, self.kwargs, embedded = json.loads(base64.b64decode(self.raw["body"]))
-        self.chain: list[Any] = embedded["chain"]
-
-    @property
-    def task(self) -> str:
-        """The task that it asks for."""
-        return str(self.headers["task"])
-
-    @property
-    def id(self) -> str:
-        """The task's id."""
-        return str(self.headers["id"])
-
-    @property
-    def execution_id(self) -> UUID:
-        """The execution that a step's message is for."""
-        return UUID(self.args[0])
-
-
-class Worker:
-    """A Celery worker of the tests' app, in a process group of its own."""
-
-    def __init__(self, environment: Mapping[str, str], log: Path, queues: Sequence[str], processes: int) -> None:
-        """Start it."""
-        self.log = log
-        options = [f"--queues={','.join(queues)}", f"--concurrency={processes}", f"--hostname={log.stem}@%h"]
-        quiet = ["--without-mingle", "--without-gossip", "--without-heartbeat", "--loglevel=WARNING"]
-        argv = [sys.executable, "-m", "celery", "-A", "tests.delivery.worker", "worker", *options, *quiet]
-        with log.open("wb") as out:
-            self._process = subprocess.Popen(
-                argv, env=dict(environment), cwd=ROOT, stdout=out, stderr=out, process_group=0
-            )
-
-    def wait_until_ready(self) -> None:
-        """Wait until it takes messages."""
-        until(lambda: READY in self.log.read_text() or self._process.poll() is not None, f"{self.log} is ready")
-        assert self._process.poll() is None, self.log.read_text()
-
-    def owns(self, pid: int) -> bool:
-        """Tell whether a process is one of its children."""
-        return os.getpgid(pid) == self._process.pid
-
-    def kill(self) -> None:
-        """Kill it with all its children, at once."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-
-class Beat:
-    """The clock of the sweeper."""
-
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        """Start it."""
-        argv = [sys.executable, "-m", "celery", "-A", "tests.delivery.worker", "beat"]
-        with log.open("wb") as out:
-            self._process = subprocess.Popen(argv, env=dict(environment), cwd=ROOT, stdout=out, stderr=out)
-
-    def kill(self) -> None:
-        """Kill it."""
-        self._process.kill()
-        self._process.wait()
-
-
-class Visitor:
-    """A process that visits, started and waiting."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        """Start it; it is there when it says so."""
-        argv = [sys.executable, "-m", "tests.delivery.visitor"]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(argv, env=dict(environment), cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
-
-    def wait_until_ready(self) -> None:
-        """Wait until it can visit."""
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n"
-
-    def visit(self, *visits: tuple[str, str]) -> None:
-        """Let it visit, each as a user under a key; it ends then."""
-        assert self.process.stdin is not None
-        with suppress(BrokenPipeError), self.process.stdin as pipe:
-            pipe.writelines(f"{user_id} {key}\n" for user_id, key in visits)
-
-    def outcomes(self) -> list[str]:
-        """Give what came of its visits, once it has ended."""
-        assert self.process.stdout is not None
-        with self.process.stdout as pipe:
-            found = pipe.read().split()
-        self.process.wait()
-        return found
-
-    def kill(self) -> None:
-        """Kill it."""
-        self.process.kill()
-        self.process.wait()
 
 
 class Stage:
@@ -313,7 +194,7 @@ class Stage:
 
     def waiting(self, *queues: str) -> int:
         """Count the messages in queues (the usual ones, if none is named)."""
-        return sum(int(self.redis.llen(queue)) for queue in queues or QUEUES)  # type: ignore[arg-type]  # no pipeline
+        return sum(int(self.redis.llen(queue)) for queue in queues or QUEUES)
 
     def redeem(self, asset_id: str) -> None:
         """Redeem an asset."""

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from tactics.flows.placement import all_busy
 from tactics.store.lease import lease_key
 from tests.delivery.findings import audited, unended, wait_for_the_end
-from tests.delivery.stage import Stage, Visitor, behaviour, until
+from tests.delivery.processes import Visitor
+from tests.delivery.stage import Stage, behaviour
+from tests.delivery.waiting import until
 
 FOREIGN = "0f0f0f0f-0000-4000-8000-000000000000:1:somebody"
 

@@ -12,7 +12,8 @@ from tactics.flows.action import accept_events, submit_events
 from tactics.worker import make_app
 from tests.delivery.findings import audited, unended, wait_for_the_end
 from tests.delivery.plays import register_plays
-from tests.delivery.stage import Stage, behaviour, until
+from tests.delivery.stage import Stage, behaviour
+from tests.delivery.waiting import until
 
 NOWHERE = "redis://127.0.0.1:1/0"
 KILLS = 3

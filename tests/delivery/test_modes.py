@@ -10,7 +10,8 @@ from typing import Any
 from tests.delivery import scenarios
 from tests.delivery.findings import audited, unended, wait_for_the_end
 from tests.delivery.plays import roaming
-from tests.delivery.stage import Stage, behaviour, until
+from tests.delivery.stage import Stage, behaviour
+from tests.delivery.waiting import until
 
 USERS: dict[str, dict[str, Any]] = {
     "plain": {},

@@ -9,7 +9,8 @@ import pytest
 
 from tactics.flows.action import accept_events
 from tests.delivery.findings import audited, overwritten, unended, wait_for_the_end
-from tests.delivery.stage import Stage, behaviour, until
+from tests.delivery.stage import Stage, behaviour
+from tests.delivery.waiting import until
 
 ROUNDS = 1_000
 AT_ONCE = 50

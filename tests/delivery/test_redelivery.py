@@ -8,7 +8,9 @@ from typing import Any
 
 from tests.delivery import scenarios
 from tests.delivery.findings import audited, unended, wait_for_the_end
-from tests.delivery.stage import Message, Stage, behaviour, until
+from tests.delivery.message import Message
+from tests.delivery.stage import Stage, behaviour
+from tests.delivery.waiting import until
 
 TIMES = 10
 

@@ -14,7 +14,7 @@ from tests.delivery.plays import register_plays
 READY = "it takes messages"
 
 
-@worker_ready.connect
+@worker_ready.connect  # type: ignore[untyped-decorator]  # Celery ships no types
 def say_ready(**_: Any) -> None:
     """Say it, whatever the log level."""
     print(READY, file=sys.stderr, flush=True)
