@@ -22,7 +22,8 @@ from celery.utils import uuid
 from kombu.exceptions import OperationalError
 
 from tactics.celery_app import TacticsApp
-from tactics.segment import Segment, Step, StepFailed
+from tactics.run import Step
+from tactics.segment import Segment, StepFailed
 from tactics.store.executions import ExecutionRow
 
 log = structlog.get_logger()

@@ -18,8 +18,9 @@ from tactics.domain.context import TacticsInstanceContext
 from tactics.domain.event import Event
 from tactics.errors import InvalidTemplate
 from tactics.rebuilding import rebuild_prepared
+from tactics.run import Run, Template
 from tactics.runtime import Runtime
-from tactics.segment import Run, Segment, Template, backoff_s, let_go, not_shown
+from tactics.segment import Segment, backoff_s, let_go, not_shown
 from tactics.store import events, executions, instances, lease, prepared
 from tactics.store.db import give_back
 from tactics.store.executions import ExecutionRow

@@ -20,7 +20,8 @@ from tactics.chain import TASK_PREFIX, StepTask
 from tactics.domain.context import TacticsInstanceContext
 from tactics.errors import TacticsError
 from tactics.opening import open_stored
-from tactics.segment import Run, Segment
+from tactics.run import Run
+from tactics.segment import Segment
 
 Ctx = TypeVar("Ctx", bound=TacticsInstanceContext)
 _NAME = re.compile(r"^[a-z][a-z0-9]*(_[a-z0-9]+)+$")

@@ -6,7 +6,7 @@ import redis
 import structlog
 
 from tactics.domain.context import TacticsInstanceContext
-from tactics.segment import Run, Template
+from tactics.run import Run, Template
 from tactics.store import events
 
 log = structlog.get_logger()

@@ -9,78 +9,25 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import redis
 import structlog
 from sqlalchemy import Connection
 
-from tactics.domain.activity import Link
 from tactics.domain.context import TacticsInstanceContext
 from tactics.errors import TacticsError
-from tactics.runtime import Gateways, Runtime
-from tactics.store import events, executions, instances, lease, prepared
+from tactics.run import Run, Step, Template
+from tactics.runtime import Runtime
+from tactics.store import events, executions, lease
 from tactics.store.db import give_back
-from tactics.store.executions import ExecutionRow
-from tactics.store.instances import InstanceRow
 from tactics.store.lease import Lease
-from tactics.store.prepared import Prepared
 
 log = structlog.get_logger()
 
 WENT_WRONG = "something went wrong; it has been recorded"
-
-
-class Step(Protocol):
-    """What a segment needs to know of a processor."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        ...
-
-    @property
-    def isolated(self) -> bool:
-        """Whether it runs by a message of its own."""
-        ...
-
-    @property
-    def always(self) -> bool:
-        """Whether it runs after the chain was stopped."""
-        ...
-
-    @property
-    def saves(self) -> bool:
-        """Whether it ends what is repeated when prepared data is lost."""
-        ...
-
-    def applies(self, ctx: TacticsInstanceContext) -> bool:
-        """Tell whether the step has something to do."""
-        ...
-
-    def __call__(self, ctx: Any, run: Run) -> None:
-        """Do it."""
-        ...
-
-
-class Template(Protocol):
-    """What a segment needs to know of a template."""
-
-    @property
-    def context_type(self) -> type[TacticsInstanceContext]:
-        """The type of the contexts that its steps work on."""
-        ...
-
-    @property
-    def lock(self) -> bool:
-        """Whether instances are locked where nothing else decides."""
-        ...
-
-    def chain(self, link: Link, channel_code: str) -> Sequence[Any]:
-        """Give the steps of a link for a channel code."""
-        ...
 
 
 class StepFailed(TacticsError):
@@ -99,48 +46,6 @@ class TwinWasFaster(TacticsError):
     """The same placement was answered by another process meanwhile: its answer stands."""
 
     code = "twin"
-
-
-@dataclass
-class Run:
-    """What a step receives beside its context: the transaction it writes in, and what it may ask."""
-
-    runtime: Runtime
-    conn: Connection
-    execution: ExecutionRow
-    attempt: int
-    epoch: int
-    instance: InstanceRow
-    prepared_text: bytes | None
-    rebuild: Callable[[TacticsInstanceContext], None]
-    stored: bool
-    trace: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def gateways(self) -> Gateways:
-        """The outer systems."""
-        return self.runtime.gateways
-
-    @property
-    def found_prepared(self) -> Prepared | None:
-        """The instance's prepared data, if Redis has what the instance row says was prepared."""
-        return prepared.decode(self.prepared_text, self.instance)
-
-    def save_prepared(self, ctx: TacticsInstanceContext) -> None:
-        """Leave the context's prepared data for placements, under this segment's epoch."""
-        source, event_id = ctx.event.key
-        body = Prepared(self.epoch, source, event_id, ctx.prepared_data())
-        expiry_s = int((ctx.activity.schedule.ends_at - ctx.now).total_seconds())
-        prepared.save(self.runtime.redis, ctx.activity.code, ctx.user_id, body, expiry_s)
-        instances.set_prepared(
-            self.conn,
-            ctx.user_id,
-            ctx.activity.code,
-            epoch=self.epoch,
-            source=source,
-            event_id=event_id,
-            at=ctx.event.at,
-        )
 
 
 @dataclass
@@ -272,15 +177,21 @@ def record_failure(conn: Connection, run: Run, ctx: TacticsInstanceContext, reas
     """Write a failed attempt in a transaction of its own: tried again later, parked, or answered as an error."""
     row, settings = run.execution, run.runtime.settings
     if not run.stored:
-        ctx.outcome, ctx.text, ctx.stopped = "error", WENT_WRONG, True
         if executions.add_finished(conn, placement_row(run, ctx, outcome="error", reason=reason)):
-            part = {ctx.activity.code: not_shown(ctx)}
-            events.record_answer(conn, ctx.event, part, candidates=ctx.candidates)
+            _answer_error(conn, ctx)
     elif run.attempt >= settings.max_attempts:
         executions.park(conn, row, attempt=run.attempt, reason=reason)
+        if row.link == "grant":
+            _answer_error(conn, ctx)
     else:
         wait_s = backoff_s(run.runtime, run.attempt)
         executions.postpone(conn, row, attempt=run.attempt, wait_s=wait_s, reason=reason, trace=run.trace)
+
+
+def _answer_error(conn: Connection, ctx: TacticsInstanceContext) -> None:
+    """Answer a placement: its part for this activity is an error, whose reason only operators see."""
+    ctx.outcome, ctx.text, ctx.stopped = "error", WENT_WRONG, True
+    events.record_answer(conn, ctx.event, {ctx.activity.code: not_shown(ctx)}, candidates=ctx.candidates)
 
 
 def record_abandoned(conn: Connection, run: Run) -> None:

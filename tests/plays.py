@@ -14,7 +14,7 @@ from tactics.processors.load_prepared import load_prepared
 from tactics.processors.query_item import query_item
 from tactics.processors.record_event import record_event
 from tactics.processors.save_prepared import save_prepared
-from tactics.segment import Run
+from tactics.run import Run
 from tactics.template import TacticsTemplate
 from tests.driving import Drive, Maker
 from tests.making import document

@@ -12,7 +12,7 @@ import pytest
 from kombu.exceptions import OperationalError
 
 from tactics.chain import prepare_app
-from tactics.segment import Run
+from tactics.run import Run
 from tests.driving import NOON, Drive, Maker, Working, satisfied
 from tests.making import document
 from tests.plays import playing, step_of, trace_of

@@ -8,7 +8,7 @@ import pytest
 
 from tactics.chain import publish_chain
 from tactics.opening import chain_of
-from tactics.segment import Run
+from tactics.run import Run
 from tactics.store import executions, lease
 from tests.driving import Drive, Maker, after, satisfied
 from tests.plays import playing, step_of, trace_of

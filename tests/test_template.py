@@ -15,7 +15,7 @@ from tactics.processor import InvalidProcessor, Processor, processor, register_p
 from tactics.processors.finish_execution import finish_execution
 from tactics.processors.query_item import query_item
 from tactics.processors.save_prepared import save_prepared
-from tactics.segment import Run
+from tactics.run import Run
 from tactics.template import TacticsTemplate, register_template
 
 

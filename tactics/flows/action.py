@@ -12,6 +12,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError
 from sqlalchemy import Connection
 
@@ -135,6 +136,8 @@ def route_events(app: TacticsApp, refs: Sequence[Ref]) -> None:
         return
     try:
         started = _route(app, refs)
+    except SoftTimeLimitExceeded:  # the message's time is up: the sweeper goes on
+        raise
     except Exception as error:  # noqa: BLE001  # whatever an event causes is its own trouble
         if len(refs) > 1:
             for ref in refs:

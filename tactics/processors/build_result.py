@@ -5,7 +5,7 @@ from __future__ import annotations
 from tactics.domain.context import SHOWN, ItemContext, TacticsInstanceContext
 from tactics.domain.expression import express
 from tactics.processor import processor
-from tactics.segment import Run
+from tactics.run import Run
 
 
 @processor(needs=TacticsInstanceContext, when=lambda ctx: ctx.outcome in SHOWN)

@@ -6,7 +6,7 @@ from tactics import rules
 from tactics.behaviour import behaviour_facts
 from tactics.domain.context import TacticsInstanceContext
 from tactics.processor import processor
-from tactics.segment import Run
+from tactics.run import Run
 
 
 @processor(needs=TacticsInstanceContext)

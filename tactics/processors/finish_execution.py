@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tactics.domain.context import TacticsInstanceContext
 from tactics.processor import processor
-from tactics.segment import Abandoned, Run, TwinWasFaster, encoded, not_shown, placement_row
+from tactics.run import Run
+from tactics.segment import Abandoned, TwinWasFaster, encoded, not_shown, placement_row
 from tactics.store import events, executions
 
 

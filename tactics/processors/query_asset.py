@@ -7,7 +7,7 @@ import structlog
 from tactics.domain.context import TacticsInstanceContext
 from tactics.errors import GatewayError
 from tactics.processor import processor
-from tactics.segment import Run
+from tactics.run import Run
 
 log = structlog.get_logger()
 

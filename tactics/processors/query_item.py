@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tactics.domain.context import ItemContext
 from tactics.processor import processor
-from tactics.segment import Run
+from tactics.run import Run
 
 MOST_ITEMS = 20
 

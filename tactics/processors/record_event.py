@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tactics.domain.context import TacticsInstanceContext
 from tactics.processor import processor
-from tactics.segment import Run
+from tactics.run import Run
 from tactics.store import events
 
 

@@ -6,7 +6,7 @@ from tactics.domain.context import SHOWN, TacticsInstanceContext
 from tactics.domain.grant import lines_of
 from tactics.granting import GrantRequest, grant
 from tactics.processor import processor
-from tactics.segment import Run
+from tactics.run import Run
 
 
 @processor(needs=TacticsInstanceContext, when=lambda ctx: bool(ctx.effects))

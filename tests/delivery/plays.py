@@ -22,7 +22,7 @@ from tactics.processors.query_asset import query_asset
 from tactics.processors.record_event import record_event
 from tactics.processors.save_prepared import save_prepared
 from tactics.processors.send_benefit import send_benefit
-from tactics.segment import Run
+from tactics.run import Run
 from tactics.template import TacticsTemplate, register_template
 
 ELSEWHERE = "elsewhere"

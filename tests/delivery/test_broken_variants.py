@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, update
 
 from tactics import opening
-from tactics.segment import Run
+from tactics.run import Run
 from tactics.store import grants, instances
 from tactics.store.executions import ExecutionRow
 from tactics.store.instances import InstanceRow
