@@ -21,13 +21,17 @@ MASKED = "(…)"
 
 
 class MaskedRequest(Request):  # type: ignore[misc]  # Celery ships no types
-    """A delivery whose arguments show neither in events nor in logs: they are a user's data."""
+    """A delivery whose arguments show neither in events, logs nor answers to `inspect`: they are a user's data."""
 
     def __init__(self, message: Any, **kwargs: Any) -> None:
         """Cover what the producer's headers say of the arguments."""
         super().__init__(message, **kwargs)
         self._argsrepr, self._kwargsrepr = MASKED, MASKED
         self._request_dict.update(argsrepr=MASKED, kwargsrepr=MASKED)
+
+    def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002, FBT001, FBT002  # as Celery calls it
+        """Describe the delivery; by default Celery would show the arguments themselves."""
+        return {**super().info(safe=True), "args": MASKED, "kwargs": MASKED}
 
 
 class TacticsApp(Celery):  # type: ignore[misc]  # Celery ships no types

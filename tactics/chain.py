@@ -140,6 +140,7 @@ class TacticsTask(Task):  # type: ignore[misc]  # Celery ships no types
     abstract = True
     ignore_result = True
     typing = True
+    throws = (StepFailed,)
     tracer: Any = None
 
     @property
@@ -207,7 +208,11 @@ def _hop(segment: Segment, last: Step, next_step: str) -> None:
 
 
 def prepare_app(app: TacticsApp) -> None:
-    """Make an app ready to start chains in this process, without being a worker."""
+    """Make an app ready to start chains in this process, without being a worker.
+
+    Somebody waits for its answers: what cannot be published at once is left to the sweeper.
+    """
+    app.conf.task_publish_retry = False
     app.finalize()
     app.set_default()
     for name, task in app.tasks.items():

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     task_time_limit_s: int = Field(60, gt=0, description="A worker's child is killed after so long in one message.")
     lease_s: int = Field(75, gt=0, description="Expiry of the lock on an instance; longer than the time limit.")
     assets_timeout_ms: int = Field(250, gt=0, description="How long the asset query may take at a placement.")
+    redis_timeout_ms: int = Field(500, gt=0, description="How long Redis may take; placements then go on without it.")
     placement_deadline_ms: int = Field(2_000, gt=0, description="A placement that hops is answered by then, or 202.")
     worker_processes: int = Field(2, gt=0, description="Pool processes of `tactics worker`.")
     pool_size: int = Field(10, gt=0, description="Database connections a process keeps.")

@@ -78,6 +78,12 @@ class EventTooOld(BadInput):
     code = "event_too_old"
 
 
+class UnreadableActivity(TacticsError):
+    """This process cannot read a stored activity: it may have been saved by a newer version of Tactics."""
+
+    code = "unreadable_activity"
+
+
 class InvalidTemplate(TacticsError):
     """A template's chain cannot run: a step needs what the context lacks."""
 

@@ -196,14 +196,20 @@ def _notice(wanted: GrantRow, given: Sequence[Asset]) -> dict[str, object]:
     }
 
 
-def change_asset(conn: Connection, asset_id: UUID, change: AssetChange, now: datetime) -> Asset:
-    """Claim, redeem, release or revoke an asset. The same change again changes nothing.
+def change_asset(
+    conn: Connection, asset_id: UUID, change: AssetChange, now: datetime, *, at: datetime | None = None
+) -> Asset:
+    """Claim, redeem, release or revoke an asset. The same change again, or one that was overtaken, changes nothing.
 
     Args:
-        conn: a transaction of its own.
+        conn: a transaction of its own; taken back when this raises.
         asset_id: which asset.
         change: claimed, redeemed, released (the order was cancelled: the asset is usable again) or revoked.
         now: business time.
+        at: when it happened, at the latest now; older than the asset's last change it is overtaken. Left out: now.
+
+    Returns:
+        The asset as it is afterwards.
 
     Raises:
         NotFound: there is no such asset.
@@ -215,6 +221,9 @@ def change_asset(conn: Connection, asset_id: UUID, change: AssetChange, now: dat
     instances.lock(conn, found.user_id, found.activity_code)
     held = asset_store.of_grant(conn, found.user_id, found.grant_id)
     current = next(one for one in held if one.id == asset_id)
+    # A clock that is ahead must not overtake what really happens later.
+    if not asset_store.note_change(conn, found.user_id, asset_id, min(at or now, now)):
+        return current
     wanted = TRANSITIONS[change].get(current.status)
     if wanted is None:
         if current.status in TRANSITIONS[change].values():

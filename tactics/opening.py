@@ -37,6 +37,8 @@ def take_lease(
 
     Without Redis the segment goes on without a lock: the row lock and the epoch protect what it writes.
     """
+    if runtime.redis_breaker.tripped:
+        return lease.TAKEN, Lease("", ""), None
     key = lease.lease_key(row.activity_code, row.user_id) if row.locked else ""
     try:
         return lease.take(
@@ -49,7 +51,8 @@ def take_lease(
             twin=twin,
         )
     except redis.RedisError as error:
-        log.warning("no_lease", key=key, error=str(error))
+        runtime.redis_breaker.trip()
+        log.warning("no_lease", execution=str(row.id), activity=row.activity_code, error=str(error))
         return lease.TAKEN, Lease("", ""), None
 
 
@@ -161,6 +164,18 @@ def _begin_stored(
         executions.park(conn, row, attempt=attempt, reason="its event is gone")
         conn.commit()
         return None
+    if row.link == "grant" and events.given_up(conn, event, runtime.settings.placement_deadline_ms):
+        executions.finish(
+            conn,
+            fresh,
+            attempt=attempt,
+            epoch=fresh.epoch,
+            outcome="abandoned",
+            reason="the placement's deadline passed",
+            trace=list(fresh.trace or []),
+        )
+        conn.commit()
+        return None
     ctx = _context(template, activity, event, fresh)
     segment = make_segment(runtime, template, ctx, conn, fresh, attempt, instance, held, text, stored=True)
     if not begins and instance.epoch != fresh.epoch:
@@ -201,9 +216,19 @@ def open_placement(
     template: Template,
     ctx: TacticsInstanceContext,
     row: ExecutionRow,
+    *,
+    wait_ms: int,
     twin: Lease | None = None,
 ) -> tuple[int, Segment | None]:
     """Open the segment of a placement's execution, which is not stored yet.
+
+    Args:
+        runtime: database and Redis.
+        template: of the activity.
+        ctx: what the steps work on.
+        row: the execution, as it will be stored.
+        wait_ms: how long any lock may be waited for: somebody waits for the answer.
+        twin: the mark of the placement, if it has a key.
 
     Returns:
         lease.TAKEN and the segment; or lease.BUSY or lease.TWIN and None.
@@ -214,7 +239,11 @@ def open_placement(
     conn: Connection | None = None
     try:
         conn = runtime.engine.connect()
+        instances.wait_at_most(conn, wait_ms)
         instance = instances.open_epoch(conn, row.user_id, row.activity_code)
+    except instances.StillLocked:
+        _leave(runtime, conn, held)
+        return lease.BUSY, None
     except BaseException:
         _leave(runtime, conn, held)
         raise

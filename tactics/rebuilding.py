@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+
 import redis
 import structlog
 
 from tactics.domain.context import TacticsInstanceContext
-from tactics.run import Run, Template
+from tactics.run import Run, Step, Template
 from tactics.store import events
 
 log = structlog.get_logger()
@@ -23,16 +26,32 @@ def rebuild_prepared(template: Template, run: Run, target: TacticsInstanceContex
         target.stop("not_prepared", "what prepared it is too long ago")
         return
     ctx = template.context_type(activity=target.activity, event=event, link="prepare", now=target.now)
-    for step in template.chain("prepare", event.channel or ""):
+    for step in _up_to_saving(template, event.channel or ""):
         if step.isolated:
             target.notes.append(f"prepared again without {step.name}, which runs elsewhere")
             continue
         if step.applies(ctx):
-            try:
-                step(ctx, run)
-            except redis.RedisError as error:
-                log.warning("rebuilt_not_saved", execution=str(run.execution.id), error=str(error))
-            run.trace.append({"step": f"load_prepared > {step.name}", "outcome": "ran", "ms": 0.0})
-        if step.saves or ctx.stopped:
-            break
+            _run_again(step, ctx, run)
+        if ctx.stopped:
+            target.stop("not_prepared", ctx.text)
+            return
     target.refill(ctx.prepared_data())
+
+
+def _up_to_saving(template: Template, channel_code: str) -> Sequence[Step]:
+    """Give the steps that are repeated: none, where the chain saves nothing."""
+    steps = template.chain("prepare", channel_code)
+    saving = [position for position, step in enumerate(steps) if step.saves]
+    return steps[: saving[0] + 1] if saving else ()
+
+
+def _run_again(step: Step, ctx: TacticsInstanceContext, run: Run) -> None:
+    started = time.perf_counter()
+    if not (step.saves and run.runtime.redis_breaker.tripped):
+        try:
+            step(ctx, run)
+        except redis.RedisError as error:
+            run.runtime.redis_breaker.trip()
+            log.warning("rebuilt_not_saved", execution=str(run.execution.id), error=str(error))
+    took_ms = round((time.perf_counter() - started) * 1000, 3)
+    run.trace.append({"step": f"load_prepared > {step.name}", "outcome": "ran", "ms": took_ms})

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import redis
+from pydantic import ValidationError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Connection, Engine, text
 
 from tactics.config import Settings
 from tactics.domain.activity import TacticsActivity
+from tactics.errors import UnreadableActivity
 from tactics.gateways.local import LocalAssets, LocalItems, LocalUsers
 from tactics.gateways.ports import AssetGateway, ItemGateway, UserGateway
 from tactics.store import activities
 from tactics.store.db import make_engine
 
-REDIS_TIMEOUT_S = 2.0
 ACTIVITIES_KEPT = 20_000
 _NOW = text("SELECT now()")
+
+
+@dataclass
+class Breaker:
+    """Remembers for a moment that Redis did not answer, so that a visit waits for it once, not at every step."""
+
+    pause_s: float = 1.0
+    _until: float = 0.0
+
+    def trip(self) -> None:
+        """Redis did not answer."""
+        self._until = time.monotonic() + self.pause_s
+
+    @property
+    def tripped(self) -> bool:
+        """Whether to go on without Redis."""
+        return time.monotonic() < self._until
 
 
 @dataclass(frozen=True)
@@ -44,13 +63,19 @@ class Runtime:
     redis: redis.Redis
     gateways: Gateways
     assets_engine: Engine | None = None
+    redis_breaker: Breaker = field(default_factory=Breaker)
     shared: dict[str, object] = field(default_factory=dict)
     _activities: OrderedDict[tuple[str, int], TacticsActivity] = field(default_factory=OrderedDict)
 
     @classmethod
     def open(cls, settings: Settings) -> Runtime:
         """Build the runtime that the settings describe; nothing connects before its first use."""
-        engine = make_engine(settings.database_url, pool_size=settings.pool_size)
+        engine = make_engine(
+            settings.database_url,
+            pool_size=settings.pool_size,
+            # Somebody who vanished in the middle of a segment must not keep its rows for hours.
+            idle_in_transaction_ms=2_000 * settings.lease_s,
+        )
         assets_engine = make_engine(
             settings.database_url,
             pool_size=settings.pool_size,
@@ -58,7 +83,8 @@ class Runtime:
             autocommit=True,
         )
         gateways = Gateways(items=LocalItems(), users=LocalUsers(), assets=LocalAssets(assets_engine))
-        return cls(settings, engine, connect_redis(settings.redis_url), gateways, assets_engine)
+        client = connect_redis(settings.redis_url, settings.redis_timeout_ms / 1000)
+        return cls(settings, engine, client, gateways, assets_engine)
 
     def now(self, conn: Connection, event_at: datetime | None = None) -> datetime:
         """Give the business time of a run: the database's, or in replay the event's own."""
@@ -68,14 +94,24 @@ class Runtime:
         return found.astimezone(UTC)
 
     def activity(self, code: str, version: int) -> TacticsActivity:
-        """Give a version of an activity; versions never change, so the last used ones are kept."""
+        """Give a version of an activity; versions never change, so the last used ones are kept.
+
+        Raises:
+            NotFound: there is no such version.
+            UnreadableActivity: it was saved in a form that this process does not know.
+        """
         key = (code, version)
         try:
             self._activities.move_to_end(key)
             return self._activities[key]
         except KeyError:
-            with self.engine.connect() as conn:
-                found = activities.load(conn, code, version)
+            try:
+                with self.engine.connect() as conn:
+                    found = activities.load(conn, code, version)
+            except ValidationError as error:
+                raise UnreadableActivity(
+                    f"version {version} of activity {code!r} cannot be read here: was it saved by a newer Tactics?"
+                ) from error
             self._activities[key] = found
             if len(self._activities) > ACTIVITIES_KEPT:
                 self._activities.popitem(last=False)
@@ -89,12 +125,12 @@ class Runtime:
         self.redis.close()
 
 
-def connect_redis(url: str) -> redis.Redis:
-    """Make a client that fails fast: one short attempt, for a lost reply must not take a lock twice."""
+def connect_redis(url: str, timeout_s: float) -> redis.Redis:
+    """Make a client that fails fast: one attempt of `timeout_s` seconds, for a lost reply must not lock twice."""
     return redis.Redis.from_url(
         url,
-        socket_timeout=REDIS_TIMEOUT_S,
-        socket_connect_timeout=REDIS_TIMEOUT_S,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
         socket_keepalive=True,
         health_check_interval=15,
         retry=Retry(NoBackoff(), 0),

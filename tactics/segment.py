@@ -128,7 +128,8 @@ class Segment:
         if run.trace:
             run.trace[-1]["outcome"] = "failed"
         reason = f"{step.name}: {failure_text(error)}"
-        log.warning("step_failed", execution=str(row.id), step=step.name, attempt=run.attempt, error=reason)
+        told = log.info if isinstance(error, Abandoned | TwinWasFaster) else log.warning
+        told("step_failed", execution=str(row.id), step=step.name, attempt=run.attempt, error=reason)
         try:
             give_back(run.conn)
             with run.runtime.engine.begin() as conn:
@@ -179,7 +180,7 @@ def record_failure(conn: Connection, run: Run, ctx: TacticsInstanceContext, reas
     if not run.stored:
         if executions.add_finished(conn, placement_row(run, ctx, outcome="error", reason=reason)):
             _answer_error(conn, ctx)
-    elif run.attempt >= settings.max_attempts:
+    elif run.attempt - row.waits >= settings.max_attempts:
         executions.park(conn, row, attempt=run.attempt, reason=reason)
         if row.link == "grant":
             _answer_error(conn, ctx)
@@ -239,4 +240,4 @@ def let_go(runtime: Runtime, held: Lease) -> None:
     try:
         lease.release(runtime.redis, held)
     except redis.RedisError as error:
-        log.warning("lease_not_released", key=held.key, error=str(error))
+        log.warning("lease_not_released", error=str(error))

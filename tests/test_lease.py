@@ -19,7 +19,7 @@ ONE, OTHER = uuid4(), uuid4()
 @pytest.fixture
 def client(redis_url: str) -> Iterator[redis.Redis]:
     """A client of the test's own Redis."""
-    with connect_redis(redis_url) as found:
+    with connect_redis(redis_url, 2.0) as found:
         yield found
 
 

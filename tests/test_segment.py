@@ -147,12 +147,23 @@ def test_preparation_that_was_overtaken_starts_anew(hopping: Drive) -> None:
     assert hopping.outcome("1", at=after(minutes=2)) == "reused"
 
 
+def test_a_hopped_placement_nobody_waits_for_is_abandoned(driven: Maker) -> None:
+    """A placement whose caller died is not finished after its deadline: nobody would see what it grants."""
+    drive = playing(driven, step_of("do_far", queue="slow"), link="grant", placement_deadline_ms=50)
+    drive.happen(satisfied("1"))
+    drive.visit("1", key="k")
+    drive.run("UPDATE event SET abandoned_at = NULL, outcome = NULL")
+    drive.work()
+    assert drive.rows("SELECT outcome FROM execution WHERE link = 'grant'") == [("abandoned",)]
+    assert drive.rows("SELECT id FROM grant_record") == []
+
+
 def test_placement_that_was_overtaken_is_superseded(driven: Maker) -> None:
     """A hopped placement that finds a newer epoch is closed as superseded, and its caller is told so."""
     drive = playing(driven, step_of("do_far", queue="slow"), link="grant", placement_deadline_ms=50)
     drive.happen(satisfied("1"))
     drive.visit("1", key="k")
-    drive.run("UPDATE event SET abandoned_at = NULL, outcome = NULL")
+    drive.run("UPDATE event SET abandoned_at = NULL, outcome = NULL, received_at = now() + interval '1 hour'")
     drive.run("UPDATE instance SET epoch = epoch + 1")
     drive.work()
     assert drive.rows("SELECT outcome FROM execution WHERE link = 'grant'") == [("superseded",)]

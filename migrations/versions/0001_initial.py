@@ -68,6 +68,8 @@ CREATE TABLE event (
 
 CREATE INDEX ix_event_next_attempt_at ON event (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
 
+CREATE INDEX ix_event_parked ON event (received_at) WHERE parked_reason IS NOT NULL;
+
 CREATE INDEX ix_event_user_id_at ON event (user_id, at);
 
 CREATE TABLE execution (
@@ -82,6 +84,7 @@ CREATE TABLE execution (
     best_only BOOLEAN DEFAULT false NOT NULL,
     locked BOOLEAN DEFAULT false NOT NULL,
     attempts INTEGER DEFAULT '1' NOT NULL,
+    waits INTEGER DEFAULT '0' NOT NULL,
     next_attempt_at TIMESTAMP WITH TIME ZONE,
     step TEXT,
     epoch BIGINT,
@@ -107,6 +110,8 @@ CREATE INDEX ix_execution_id ON execution (id);
 CREATE INDEX ix_execution_instance ON execution (user_id, activity_code, created_at);
 
 CREATE INDEX ix_execution_next_attempt_at ON execution (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
+
+CREATE INDEX ix_execution_parked ON execution (created_at) WHERE outcome = 'parked';
 
 CREATE INDEX ix_execution_unreconciled ON execution (finished_at) WHERE assets_unknown AND reconciled_at IS NULL AND finished_at IS NOT NULL;
 
@@ -268,6 +273,7 @@ CREATE TABLE asset (
     valid_from TIMESTAMP WITH TIME ZONE NOT NULL,
     valid_until TIMESTAMP WITH TIME ZONE NOT NULL,
     status_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_asset PRIMARY KEY (user_id, id),
     CONSTRAINT uq_asset_grant_line UNIQUE (user_id, grant_id, line),
     CONSTRAINT fk_asset_grant_record FOREIGN KEY(user_id, grant_id) REFERENCES grant_record (user_id, id),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from tactics.domain.activity import validation_problems
 from tactics.domain.plain import plain_problem
@@ -20,6 +20,17 @@ from tactics.errors import BadInput
 EventType = Literal["action", "behaviour", "placement", "asset"]
 
 PREFIX = "tactics."
+RESERVED_SOURCES = ("tactics.behaviour", "tactics.placement", "tactics.retry")
+
+
+def _not_reserved(source: str) -> str:
+    """Keep producers from giving an event the identity of one that is made here."""
+    taken = next((start for start in RESERVED_SOURCES if source.startswith(start)), None)
+    if taken is not None:
+        raise ValueError(f"sources that begin with {taken!r} are kept for events that Tactics makes itself")
+    return source
+
+
 Text = Annotated[str, Field(min_length=1, max_length=256, strict=True)]
 Whole = Annotated[int, Field(ge=0, le=2**53, strict=True)]
 
@@ -60,7 +71,7 @@ class _Envelope(BaseModel):
 
     specversion: Literal["1.0"]
     id: Text
-    source: Text
+    source: Annotated[Text, AfterValidator(_not_reserved)]
     type: Literal["tactics.action", "tactics.behaviour", "tactics.asset"]
     time: AwareDatetime | None = None
     data: dict[str, Any]

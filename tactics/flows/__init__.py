@@ -1,4 +1,4 @@
-"""The journeys, read top-down; and `register`, by which an app learns the plays and tasks of Tactics and of plugins."""
+"""The journeys, read top-down; and `register`, by which an app learns the plays and tasks of Tactics."""
 
 from __future__ import annotations
 

@@ -5,14 +5,16 @@ Read top-down: accept → publish → route → (behaviour rules) → executions
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 import structlog
-from celery.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import Reject, SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError
 from sqlalchemy import Connection
 
@@ -31,6 +33,9 @@ from tactics.store.executions import ExecutionRow
 log = structlog.get_logger()
 
 Status = Literal["accepted", "duplicate", "rejected"]
+
+REQUEUE_WAIT_S = 1.0
+"""How long an event that could not be stored is held before its message goes back: so that it does not spin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +178,9 @@ def _route(app: TacticsApp, refs: Sequence[Ref]) -> list[ExecutionRow]:
         emitted = record_actions(runtime, conn, by_type["action"]) if by_type["action"] else []
         emitted = events.add_behaviours(conn, emitted, "routed")
         started = route_behaviours(app, conn, [*by_type["behaviour"], *emitted])
-        parked = {event.key for event in by_type["asset"] if not _change_asset(app, conn, event)}
+        # As they happened. Batches that lock the same instances crosswise are taken back, and routed one by one.
+        changes = sorted(by_type["asset"], key=lambda event: (event.at, event.key))
+        parked = {event.key for event in changes if not _change_asset(app, conn, event)}
         events.mark_routed(conn, [event.key for event in batch if event.key not in parked], "routed")
     return started
 
@@ -182,30 +189,50 @@ def _change_asset(app: TacticsApp, conn: Connection, event: Event) -> bool:
     """Apply what an outer system says of an asset; what cannot be applied is parked with the reason.
 
     Returns:
-        Whether it was applied.
+        Whether it was applied, or had been overtaken by a later change.
     """
     now = app.runtime.now(conn, event.at)
     try:
         with conn.begin_nested():
-            change_asset(conn, UUID(event.data["asset_id"]), event.data["status"], now)
+            change_asset(conn, UUID(event.data["asset_id"]), event.data["status"], now, at=event.at)
     except TacticsError as error:
         events.park(conn, event.source, event.id, error.message)
         return False
     return True
 
 
+def _accept_or_requeue(app: TacticsApp, message: Mapping[str, Any]) -> tuple[Receipt, list[Ref]]:
+    """Accept an event that only its message holds. What cannot be stored now goes back to the queue, behind the others.
+
+    Raises:
+        Reject: the event is not stored, or nobody knows whether it is.
+    """
+    try:
+        (receipt,), refs = accept_events(app, [message])
+    except SoftTimeLimitExceeded as error:
+        raise Reject("its time was up before it was stored", requeue=True) from error
+    except Exception as error:
+        log.warning("event_not_stored", error=failure_text(error))
+        with suppress(SoftTimeLimitExceeded):
+            time.sleep(REQUEUE_WAIT_S)
+        raise Reject("not stored", requeue=True) from error
+    return receipt, refs
+
+
 def register(app: TacticsApp) -> None:
     """Make the tasks of this journey: `tactics.ingest_event` and `tactics.route_events`."""
 
     def ingest_event(_: TacticsTask, event: dict[str, Any]) -> None:
-        receipts, refs = accept_events(app, [event])
-        if receipts[0].status == "rejected":
-            raise BadInput(f"rejected: {receipts[0].reason}")
-        route_events(app, refs)
+        receipt, refs = _accept_or_requeue(app, event)
+        if receipt.status == "rejected":
+            raise BadInput(f"rejected: {receipt.reason}")
+        route_events(app, refs)  # it is stored: whatever happens from here on, the sweeper has it
 
     def route(_: TacticsTask, refs: list[list[Any]]) -> None:
         route_events(app, [(source, event_id, attempt) for source, event_id, attempt in refs])
 
     options = {"base": TacticsTask, "bind": True, "shared": False}
-    app.task(name="tactics.ingest_event", Request="tactics.celery_app:MaskedRequest", **options)(ingest_event)
+    # Killed at the hard limit it may not be stored either: the message goes back, and a stored event is a duplicate.
+    ingest = {**options, "Request": "tactics.celery_app:MaskedRequest", "acks_on_timeout": False}
+    app.task(name="tactics.ingest_event", **ingest)(ingest_event)
     app.task(name="tactics.route_events", **options)(route)

@@ -8,12 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
+from kombu.exceptions import OperationalError
 from sqlalchemy import Connection
 
 from tactics.celery_app import TacticsApp
 from tactics.chain import start_chain
 from tactics.domain.event import Event
-from tactics.errors import TacticsError
+from tactics.errors import InvalidTemplate, TacticsError, UnreadableActivity
 from tactics.opening import chain_of
 from tactics.store import activities, executions
 from tactics.store.executions import ExecutionRow
@@ -49,9 +50,7 @@ def route_behaviours(app: TacticsApp, conn: Connection, batch: Sequence[Event]) 
 
 
 def _execution(app: TacticsApp, event: Event, code: str, version: int, now: datetime) -> ExecutionRow:
-    activity = app.runtime.activity(code, version)
-    template = app.templates.get(activity.template_type)
-    locks = template.lock if template is not None else True  # without it nothing runs here; another process may know it
+    locked = _locked(app, code, version)
     return ExecutionRow(
         id=uuid4(),
         user_id=event.user_id,
@@ -62,10 +61,22 @@ def _execution(app: TacticsApp, event: Event, code: str, version: int, now: date
         event_source=event.source,
         event_id=event.id,
         best_only=False,
-        locked=locks if activity.lock is None else activity.lock,
+        locked=locked,
         attempts=FIRST_ATTEMPT,
         business_at=now,
     )
+
+
+def _locked(app: TacticsApp, code: str, version: int) -> bool:
+    """Tell whether the instance is locked. What this process cannot read or run, another one may: it is locked."""
+    try:
+        activity = app.runtime.activity(code, version)
+    except UnreadableActivity as error:
+        log.warning("cannot_run", activity=code, error=error.message)
+        return True
+    template = app.templates.get(activity.template_type)
+    locks = template.lock if template is not None else True
+    return locks if activity.lock is None else activity.lock
 
 
 def start_executions(app: TacticsApp, rows: Sequence[ExecutionRow]) -> None:
@@ -75,10 +86,21 @@ def start_executions(app: TacticsApp, rows: Sequence[ExecutionRow]) -> None:
             start_chain(app, remaining_steps(app, row), row)
         except TacticsError as error:  # its own trouble: the others start
             log.warning("not_started", execution=str(row.id), error=error.message)
+        except (OperationalError, OSError) as error:  # no broker: the sweeper starts them all
+            log.warning("not_published", execution=str(row.id), error=str(error))
+            return
 
 
 def remaining_steps(app: TacticsApp, row: ExecutionRow) -> Sequence[Any]:
-    """Give the steps of an execution from the one where it goes on."""
+    """Give the steps of an execution from the one where it goes on.
+
+    Raises:
+        InvalidTemplate: the chain was changed, and has no such step any more.
+    """
     steps = chain_of(app.runtime, app.templates, row)
     names = [step.name for step in steps]
-    return steps[names.index(row.step) :] if row.step in names else steps
+    if row.step is None:
+        return steps
+    if row.step not in names:
+        raise InvalidTemplate(f"step {row.step!r}, where execution {row.id} goes on, is no longer in its chain")
+    return steps[names.index(row.step) :]

@@ -6,13 +6,14 @@ Read top-down: find the activities → run each one's chain here, a segment each
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from tactics.celery_app import TacticsApp
 from tactics.chain import run_here
@@ -21,8 +22,9 @@ from tactics.domain.context import SHOWN
 from tactics.domain.event import Event
 from tactics.domain.grant import largest_value
 from tactics.domain.plain import plain_problem
-from tactics.errors import BadInput, Busy, IdempotencyConflict, InvalidTemplate, UnknownChannel
+from tactics.errors import BadInput, Busy, IdempotencyConflict, InvalidTemplate, UnknownChannel, UnreadableActivity
 from tactics.opening import open_placement, template_of
+from tactics.runtime import Runtime
 from tactics.segment import WENT_WRONG, Segment, let_go, not_shown
 from tactics.store import activities, events, executions, lease
 from tactics.store.executions import ExecutionRow
@@ -110,6 +112,7 @@ class _Visit:
     parts: dict[str, Part]
     execution_ids: dict[str, str] = field(default_factory=dict)
     complete: bool = True
+    unreadable: list[str] = field(default_factory=list)
 
     @property
     def given_up(self) -> bool:
@@ -143,7 +146,7 @@ def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
             if request.best_only and not _moves_on(part):
                 _outrank(one, one.candidates[position + 1 :])
                 break
-        if not one.candidates:
+        if not one.candidates and not one.unreadable:
             with app.runtime.engine.begin() as conn:
                 events.record_answer(conn, one.event, {}, outcome="no_match")
     finally:
@@ -186,13 +189,30 @@ def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
         versions = {row.activity_code: row.activity_version for row in earlier} | versions
         versions = {code: versions[code] for code in known.candidates or [] if code in versions}
         parts = dict(known.answer or {})
-    loaded = [runtime.activity(code, version) for code, version in versions.items()]
+    loaded, unreadable = _load(runtime, versions)
+    parts = {code: _error_part(code) for code in unreadable} | parts
     if known is None and request.best_only:
         loaded.sort(key=lambda one: (-one.priority, -largest_value(one), one.code))
     twin = lease.twin_mark(request.source, request.key) if request.key else None
     ids = {row.activity_code: str(row.id) for row in earlier}
     complete = known is None or known.abandoned_at is None
-    return _Visit(app, request, event, now, loaded, deadline, twin, parts, ids, complete)
+    return _Visit(app, request, event, now, loaded, deadline, twin, parts, ids, complete, unreadable)
+
+
+def _load(runtime: Runtime, versions: Mapping[str, int]) -> tuple[list[TacticsActivity], list[str]]:
+    """Load activities; one that this process cannot read does not keep the others from answering."""
+    loaded, unreadable = [], []
+    for code, version in versions.items():
+        try:
+            loaded.append(runtime.activity(code, version))
+        except UnreadableActivity as error:
+            log.warning("cannot_run", activity=code, error=error.message)
+            unreadable.append(code)
+    return loaded, unreadable
+
+
+def _error_part(code: str) -> Part:
+    return {"activity": code, "reason": "error", "text": WENT_WRONG}
 
 
 def _conflict(request: PlacementRequest) -> IdempotencyConflict:
@@ -210,7 +230,7 @@ def _run(one: _Visit, activity: TacticsActivity) -> Part | None:
         template = template_of(app.templates, activity)
     except InvalidTemplate as error:
         log.warning("cannot_run", activity=activity.code, error=error.message)
-        one.parts[activity.code] = {"activity": activity.code, "reason": "error", "text": WENT_WRONG}
+        one.parts[activity.code] = _error_part(activity.code)
         return one.parts[activity.code]
     ctx = template.context_type(
         activity=activity,
@@ -225,7 +245,13 @@ def _run(one: _Visit, activity: TacticsActivity) -> Part | None:
         candidates=[candidate.code for candidate in one.candidates],
     )
     row = _execution(one, activity, template.lock)
-    code, segment = open_placement(app.runtime, template, ctx, row, one.twin)
+    wait_ms = int((one.deadline - time.monotonic()) * 1000)
+    try:
+        code, segment = open_placement(app.runtime, template, ctx, row, wait_ms=wait_ms, twin=one.twin)
+    except SQLAlchemyError as error:  # a database that is away is DatabaseDown, and ends the visit
+        log.warning("not_opened", activity=activity.code, execution=str(row.id), error=type(error).__name__)
+        one.parts[activity.code] = _error_part(activity.code)
+        return one.parts[activity.code]
     if segment is None:
         if code == lease.TWIN:
             raise Busy(f"the request with key {request.key!r} is being answered at this moment")
@@ -274,6 +300,7 @@ def _await(one: _Visit, code: str, segment: Segment) -> Part | None:
             raise _conflict(one.request)
         answer: dict[str, Part] = (state.answer if state is not None else None) or {}
         if code in answer:
+            _name_execution(one, code)
             return answer[code]
         if not segment.run.stored:
             segment.ctx.outcome = "error"
@@ -283,6 +310,13 @@ def _await(one: _Visit, code: str, segment: Segment) -> Part | None:
                 events.abandon(conn, one.event)
             return None
         time.sleep(POLL_S)
+
+
+def _name_execution(one: _Visit, code: str) -> None:
+    """Name the execution that is stored: a faster twin's, where this one was taken back."""
+    with one.app.runtime.engine.connect() as conn:
+        stored = executions.of_event(conn, one.event.user_id, *one.event.key)
+    one.execution_ids.update({row.activity_code: str(row.id) for row in stored if row.activity_code == code})
 
 
 def _moves_on(part: Part) -> bool:
@@ -296,9 +330,10 @@ def _outrank(one: _Visit, losers: Sequence[TacticsActivity]) -> None:
 
 
 def _answer(one: _Visit) -> PlacementAnswer:
-    parts = [one.parts[activity.code] for activity in one.candidates if activity.code in one.parts]
+    codes = [activity.code for activity in one.candidates] + one.unreadable
+    parts = [one.parts[code] for code in codes if code in one.parts]
     results = [part for part in parts if part.get("outcome") in SHOWN]
-    ids = [one.execution_ids[activity.code] for activity in one.candidates if activity.code in one.execution_ids]
+    ids = [one.execution_ids[code] for code in codes if code in one.execution_ids]
     return PlacementAnswer(
         execution_ids=ids,
         results=results,

@@ -26,13 +26,17 @@ def retry_parked(app: TacticsApp, ids: Sequence[str] | None) -> int:
 
     Args:
         app: database and broker.
-        ids: execution ids, or events as `source id` in one string; None is everything that is parked.
+        ids: as `list_parked` gives them; None is everything that is parked.
 
     Returns:
         How many are tried: one that is not parked any more is passed over.
+
+    Raises:
+        BadInput: a text is no such id; nothing is tried.
     """
+    chosen = None if ids is None else parked.parse_ids(ids)
     with app.runtime.engine.begin() as conn:
-        refs, claims = parked.claim(conn, ids, app.settings.claim_s)
+        refs, claims = parked.claim(conn, chosen, app.settings.claim_s)
     publish_routing(app, refs)
     publish_claims(app, claims)
     return len(refs) + len(claims)

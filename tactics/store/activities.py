@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from tactics.domain.activity import Link, TacticsActivity
 from tactics.errors import Conflict, NotFound
-from tactics.store import stock
+from tactics.store import limits, stock
 from tactics.store.tables import activity, activity_channel, activity_version, revision
 
 Change = Literal["new", "updated", "unchanged"]
@@ -190,6 +190,8 @@ def save(conn: Connection, new: TacticsActivity, *, publish: bool = False) -> Sa
     else:
         version += 1
         _write_version(conn, new, version, document)
+        if status != "draft":  # else nothing was given yet
+            limits.recount(conn, new)
         notes = stock.declare(conn, new, never_ran=status == "draft")
         bump(conn, "activities")
     if publish and set_status(conn, new.code, "live"):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
 from tactics.domain.asset import LIVE, Asset
 from tactics.store.tables import asset
@@ -75,6 +75,17 @@ def add(conn: Connection, assets: Sequence[Asset]) -> None:
     """Write new assets."""
     rows = [{column.name: getattr(one, column.name) for column in _COLUMNS} for one in assets]
     conn.execute(_INSERT, [{**row, "status_at": row["valid_from"]} for row in rows])
+
+
+def note_change(conn: Connection, user_id: str, asset_id: UUID, at: datetime) -> bool:
+    """Remember when the last change that was reported of an asset happened, whether it changes its status or not.
+
+    Returns:
+        False when a later one is known: nothing was written.
+    """
+    not_later = or_(asset.c.changed_at.is_(None), asset.c.changed_at <= at)
+    own = update(asset).where(asset.c.user_id == user_id, asset.c.id == asset_id, not_later)
+    return conn.execute(own.values(changed_at=at).returning(asset.c.id)).one_or_none() is not None
 
 
 def set_status(conn: Connection, user_id: str, asset_ids: Sequence[UUID], status: str, at: datetime) -> None:

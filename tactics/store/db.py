@@ -12,13 +12,21 @@ from tactics.errors import BadInput, DatabaseDown
 CONNECT_TIMEOUT_S = 5
 
 
-def make_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 0, autocommit: bool = False) -> Engine:
+def make_engine(
+    url: str,
+    *,
+    pool_size: int = 10,
+    statement_timeout_ms: int = 0,
+    idle_in_transaction_ms: int = 0,
+    autocommit: bool = False,
+) -> Engine:
     """Make a pool of connections; nothing connects yet.
 
     Args:
         url: postgresql+psycopg://user:password@host:port/name; plain postgresql:// is understood too.
         pool_size: connections kept; as many again may open under load.
         statement_timeout_ms: the server cancels a longer statement; 0 is no limit.
+        idle_in_transaction_ms: the server ends a connection that idles so long inside a transaction; 0 is no limit.
         autocommit: for single reads outside any transaction.
 
     Raises:
@@ -34,7 +42,21 @@ def make_engine(url: str, *, pool_size: int = 10, statement_timeout_ms: int = 0,
         "keepalives_idle": 10,
         "keepalives_interval": 3,
         "keepalives_count": 3,
-        "options": f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC -c plan_cache_mode=force_generic_plan -c jit=off",
+        "options": " ".join(
+            f"-c {name}={value}"
+            for name, value in {
+                "statement_timeout": statement_timeout_ms,
+                "idle_in_transaction_session_timeout": idle_in_transaction_ms,
+                # The server, too, should notice within seconds that a client's machine is gone.
+                "tcp_keepalives_idle": 10,
+                "tcp_keepalives_interval": 3,
+                "tcp_keepalives_count": 3,
+                "timezone": "UTC",
+                # Measured on these tables: a prepared statement takes half as long when it is not planned anew.
+                "plan_cache_mode": "force_generic_plan",
+                "jit": "off",
+            }.items()
+        ),
     }
     engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"),

@@ -7,7 +7,20 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, TableValuedAlias, and_, bindparam, cast, column, func, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    TableValuedAlias,
+    and_,
+    bindparam,
+    cast,
+    column,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.types import DateTime, Integer, Interval, Text
 from sqlalchemy.types import TypeEngine as Type
@@ -75,7 +88,7 @@ _ANSWER = _PART.on_conflict_do_update(
         "answer": func.coalesce(event.c.answer, func.jsonb_build_object()).op("||")(_PART.excluded.answer),
         "outcome": func.coalesce(_PART.excluded.outcome, event.c.outcome),
     },
-    where=and_(event.c.abandoned_at.is_(None), event.c.user_id == _PART.excluded.user_id),
+    where=and_(event.c.abandoned_at.is_(None), event.c.body_hash == _PART.excluded.body_hash),
 ).returning(event.c.id)
 
 
@@ -198,10 +211,18 @@ def record_answer(
         outcome: set when the whole is answered.
 
     Returns:
-        False when the placement was abandoned meanwhile, or is another user's: the caller rolls back.
+        False when the placement was abandoned meanwhile, or the row is another request's: the caller rolls back.
     """
     values = {**_row(one), "candidates": list(candidates), "answer": part, "outcome": outcome}
     return conn.execute(_ANSWER, values).one_or_none() is not None
+
+
+def given_up(conn: Connection, one: Event, deadline_ms: int) -> bool:
+    """Tell whether nobody waits for a placement's answer any more: abandoned, or older than its deadline."""
+    passed = event.c.received_at + timedelta(milliseconds=deadline_ms) < func.clock_timestamp()
+    query = select(or_(event.c.abandoned_at.is_not(None), passed))
+    found = conn.execute(query.where(event.c.source == one.source, event.c.id == one.id)).scalar_one_or_none()
+    return bool(found)
 
 
 def abandon(conn: Connection, one: Event) -> None:

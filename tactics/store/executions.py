@@ -20,7 +20,11 @@ BUSY = "busy"
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRow:
-    """An execution as stored. `step` names the next one (None: the first), `attempts` the only attempt that may run."""
+    """An execution as stored.
+
+    `step` names the next one (None: the first), `attempts` the only attempt that may run; `waits` of them met a busy
+    instance.
+    """
 
     id: UUID
     user_id: str
@@ -40,6 +44,7 @@ class ExecutionRow:
     context: dict[str, Any] | None = None
     trace: list[dict[str, Any]] | None = None
     finished_at: datetime | None = None
+    waits: int = 0
 
     def new(self) -> dict[str, Any]:
         """Give what is inserted of an execution that has not begun."""
@@ -221,6 +226,8 @@ def postpone(
     values: dict[str, Any] = {"next_attempt_at": func.clock_timestamp() + timedelta(seconds=wait_s), "reason": reason}
     if trace is not None:
         values["trace"] = trace
+    if reason == BUSY:
+        values["waits"] = execution.c.waits + 1
     current = and_(execution.c.attempts == attempt, execution.c.finished_at.is_(None))
     statement = update(execution).where(execution.c.user_id == row.user_id, execution.c.id == row.id, current)
     return conn.execute(statement.values(values).returning(execution.c.id)).one_or_none() is not None
@@ -248,7 +255,8 @@ def park(conn: Connection, row: ExecutionRow, *, attempt: int, reason: str) -> N
 def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int) -> list[Claim]:
     """Take executions whose time has come for another attempt.
 
-    Those past `max_attempts` are parked instead, unless it was for a busy instance that they waited. The caller commits, then publishes.
+    Those past `max_attempts` are parked instead; attempts that only met a busy instance do not count. The caller
+    commits, then publishes.
     """
     due = (
         select(execution.c.user_id, execution.c.id)
@@ -263,7 +271,7 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int
     ids = [row.id for row in locked]
     users = sorted({row.user_id for row in locked})
     chosen = and_(execution.c.user_id.in_(users), execution.c.id.in_(ids))
-    spent = and_(execution.c.attempts >= max_attempts, execution.c.reason.is_distinct_from(BUSY))
+    spent = execution.c.attempts - execution.c.waits >= max_attempts
     conn.execute(
         update(execution)
         .where(chosen, spent)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select, update
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Connection, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
 
 from tactics.store.tables import instance
 
@@ -38,6 +40,7 @@ _BUMP = (
     )
     .returning(*_STATE)
 )
+_WAIT = text("SELECT set_config('lock_timeout', :wait, true)")
 _READ = select(*_STATE).where(*_KEY)
 _LOCK = _READ.with_for_update(key_share=True)
 _ENSURE = (
@@ -57,12 +60,29 @@ _PREPARED = (
 )
 
 
+class StillLocked(Exception):  # an outcome, not an error
+    """Another transaction kept the row for longer than this one may wait."""
+
+
+def wait_at_most(conn: Connection, wait_ms: int) -> None:
+    """Let this transaction wait so many milliseconds for any lock, and no longer."""
+    conn.execute(_WAIT, {"wait": f"{max(wait_ms, 1)}ms"})
+
+
 def open_epoch(conn: Connection, user_id: str, activity_code: str) -> InstanceRow:
     """Insert the row if missing, lock it until the end of the transaction, and begin a new epoch.
 
     Everything that an older epoch still wants to write is then refused.
+
+    Raises:
+        StillLocked: another transaction kept it for longer than `wait_at_most` allows.
     """
-    row = conn.execute(_BUMP, {"user": user_id, "activity": activity_code}).one()
+    try:
+        row = conn.execute(_BUMP, {"user": user_id, "activity": activity_code}).one()
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            raise StillLocked from error
+        raise
     return InstanceRow(*row)
 
 

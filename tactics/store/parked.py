@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote, unquote
+from uuid import UUID
 
-from sqlalchemy import Connection, Text, and_, func, literal, null, select, true, union_all, update
+from sqlalchemy import ColumnElement, Connection, Text, func, literal, literal_column, null, select, tuple_, union_all
+from sqlalchemy import true, update
 
+from tactics.errors import BadInput
 from tactics.store.events import Ref
 from tactics.store.executions import Claim
 from tactics.store.tables import event, execution
@@ -16,7 +21,7 @@ from tactics.store.tables import event, execution
 
 @dataclass(frozen=True, slots=True)
 class ParkedRow:
-    """One parked event or execution; `id` is what `claim` takes."""
+    """One parked event or execution; `id` is what `parse_ids` reads."""
 
     kind: str
     id: str
@@ -31,51 +36,97 @@ class ParkedRow:
         return {**asdict(self), "since": self.since.isoformat()}
 
 
-_EVENT_ID = event.c.source + " " + event.c.id
+@dataclass(frozen=True, slots=True)
+class ParkedIds:
+    """Which to take: events by source and id, executions by id."""
+
+    events: Collection[tuple[str, str]]
+    executions: Collection[UUID]
+
+
+_EVENT_PARKED = event.c.parked_reason.is_not(None)
+# Written out: a statement planned for any value could not use the index of those that are parked.
+_EXECUTION_PARKED = execution.c.outcome == literal_column("'parked'")
 _EVENTS = select(
     literal("event").label("kind"),
-    _EVENT_ID.label("id"),
+    event.c.source.label("source"),
+    event.c.id.label("id"),
     event.c.user_id.label("user_id"),
     func.coalesce(event.c.channel, event.c.type).label("about"),
     event.c.parked_reason.label("reason"),
     event.c.attempts.label("attempts"),
     event.c.received_at.label("since"),
-).where(event.c.parked_reason.is_not(None))
+).where(_EVENT_PARKED)
 _EXECUTIONS = select(
     literal("execution"),
+    null().cast(Text),
     execution.c.id.cast(Text),
     execution.c.user_id,
     execution.c.activity_code,
     execution.c.reason,
     execution.c.attempts,
     execution.c.created_at,
-).where(execution.c.outcome == "parked")
+).where(_EXECUTION_PARKED)
+
+
+def event_id_text(source: str, event_id: str) -> str:
+    """Write an event's source and id as one text, with the one space between them; those within are written %20."""
+    return f"{_escaped(source)} {_escaped(event_id)}"
+
+
+def parse_ids(ids: Sequence[str]) -> ParkedIds:
+    """Read ids as `listing` gives them: an execution's, or an event's source and id.
+
+    Raises:
+        BadInput: a text is neither.
+    """
+    events, executions = [], []
+    for text in ids:
+        source, space, event_id = text.partition(" ")
+        if not space:
+            executions.append(_execution_id(text))
+        elif event_id_text(unquote(source), unquote(event_id)) == text and source and event_id:
+            events.append((unquote(source), unquote(event_id)))
+        else:
+            raise BadInput(
+                f"{text!r} is no id of an event: that is its source, one space, and its id, "
+                "where a space within is written %20 and a percent sign %25",
+                id=text,
+            )
+    return ParkedIds(events, executions)
 
 
 def listing(conn: Connection, limit: int) -> list[ParkedRow]:
     """Give what is parked, the newest first."""
-    both = union_all(_EVENTS, _EXECUTIONS).subquery()
-    return [ParkedRow(*row) for row in conn.execute(select(both).order_by(both.c.since.desc()).limit(limit))]
+    newest_events = _EVENTS.order_by(event.c.received_at.desc()).limit(limit)
+    newest_executions = _EXECUTIONS.order_by(execution.c.created_at.desc()).limit(limit)
+    both = union_all(newest_events.subquery().select(), newest_executions.subquery().select()).subquery()
+    return [
+        ParkedRow(kind, found if source is None else event_id_text(source, found), *rest)
+        for kind, source, found, *rest in conn.execute(select(both).order_by(both.c.since.desc()).limit(limit))
+    ]
 
 
-def claim(conn: Connection, ids: Sequence[str] | None, claim_s: float) -> tuple[list[Ref], list[Claim]]:
+def claim(conn: Connection, ids: ParkedIds | None, claim_s: float) -> tuple[list[Ref], list[Claim]]:
     """Take parked events and executions for one more attempt. The caller commits, then publishes.
 
     Args:
         conn: an open transaction.
-        ids: as `listing` gives them; None is all.
+        ids: which; None is all.
         claim_s: how long the attempt has before it counts as failed, in seconds.
 
     Returns:
         The events and the executions that were taken; what is not parked any more is passed over.
     """
-    chosen_events = and_(event.c.parked_reason.is_not(None), true() if ids is None else _EVENT_ID.in_(ids))
-    id_text = execution.c.id.cast(Text)
-    chosen_executions = and_(execution.c.outcome == "parked", true() if ids is None else id_text.in_(ids))
+    these_events: ColumnElement[bool] = true()
+    these_executions: ColumnElement[bool] = true()
+    if ids is not None:
+        these_events = tuple_(event.c.source, event.c.id).in_(ids.events)
+        these_executions = execution.c.id.in_(ids.executions)
     due = func.clock_timestamp() + timedelta(seconds=claim_s)
     events = conn.execute(
         update(event)
-        .where(chosen_events)
+        .where(_EVENT_PARKED, these_events)
         .values(
             attempts=event.c.attempts + 1, parked_reason=null(), outcome=null(), routed_at=null(), next_attempt_at=due
         )
@@ -83,8 +134,23 @@ def claim(conn: Connection, ids: Sequence[str] | None, claim_s: float) -> tuple[
     ).all()
     executions = conn.execute(
         update(execution)
-        .where(chosen_executions)
+        .where(_EXECUTION_PARKED, these_executions)
         .values(attempts=execution.c.attempts + 1, outcome=null(), finished_at=null(), next_attempt_at=due)
         .returning(execution.c.id, execution.c.attempts)
     ).all()
     return [(row.source, row.id, row.attempts) for row in events], [Claim(*row) for row in executions]
+
+
+def _escaped(part: str) -> str:
+    return re.sub(r"[%\s]", lambda found: quote(found[0]), part)
+
+
+def _execution_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise BadInput(
+            f"{text!r} is no id of an execution, and an event's is its source, one space, and its id: "
+            "`tactics parked list` shows them",
+            id=text,
+        ) from None

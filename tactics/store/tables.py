@@ -252,6 +252,7 @@ event = _table(
     PrimaryKeyConstraint("source", "id"),
     CheckConstraint("type IN ('action', 'behaviour', 'placement', 'asset')", name="type"),
     Index("ix_event_next_attempt_at", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")),
+    Index("ix_event_parked", "received_at", postgresql_where=text("parked_reason IS NOT NULL")),
     Index("ix_event_user_id_at", "user_id", "at"),
     by="HASH (source, id)",
 )
@@ -282,6 +283,7 @@ execution = _table(
     _flag("best_only"),
     _flag("locked"),
     _count("attempts", 1),
+    _count("waits"),
     _time("next_attempt_at"),
     _text("step", null=True),
     Column("epoch", BigInteger),
@@ -307,6 +309,7 @@ execution = _table(
         postgresql_where=text("assets_unknown AND reconciled_at IS NULL AND finished_at IS NOT NULL"),
     ),
     Index("ix_execution_instance", "user_id", "activity_code", "created_at"),
+    Index("ix_execution_parked", "created_at", postgresql_where=text("outcome = 'parked'")),
     by="HASH (user_id)",
 )
 
@@ -381,6 +384,7 @@ asset = _table(
     _time("valid_from", null=False),
     _time("valid_until", null=False),
     _time("status_at", null=False),
+    _time("changed_at"),
     PrimaryKeyConstraint("user_id", "id"),
     UniqueConstraint("user_id", "grant_id", "line", name="uq_asset_grant_line"),
     ForeignKeyConstraint(["user_id", "grant_id"], ["grant_record.user_id", "grant_record.id"]),

@@ -197,7 +197,7 @@ def test_without_redis_a_placement_is_answered_all_the_same(stage: Stage) -> Non
     stage.import_activity()
     prepare(stage, "u1", 1)
     working = stage.app.runtime
-    stage.app._runtime = (os.getpid(), replace(working, redis=connect_redis(NOWHERE)))
+    stage.app._runtime = (os.getpid(), replace(working, redis=connect_redis(NOWHERE, 2.0)))
     try:
         first, second = stage.shown("u1", key="k"), stage.shown("u1", key="k")
     finally:
