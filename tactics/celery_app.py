@@ -29,7 +29,7 @@ class MaskedRequest(Request):  # type: ignore[misc]  # Celery ships no types
         self._argsrepr, self._kwargsrepr = MASKED, MASKED
         self._request_dict.update(argsrepr=MASKED, kwargsrepr=MASKED)
 
-    def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002, FBT001, FBT002  # as Celery calls it
+    def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002  # as Celery calls it
         """Describe the delivery; by default Celery would show the arguments themselves."""
         return {**super().info(safe=True), "args": MASKED, "kwargs": MASKED}
 

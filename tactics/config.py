@@ -59,3 +59,15 @@ class Settings(BaseSettings):
                 "or try everything on this machine with `tactics up`.",
                 missing=missing,
             )
+
+    def out_of_order(self) -> dict[str, float]:
+        """Give the times that must rise in this order, by their names, where they do not; empty when all is well.
+
+        Out of order, work is done twice or waits for a lock whose owner is gone; what is stored stays right.
+        """
+        times = {
+            "TACTICS_TASK_TIME_LIMIT_S": float(self.task_time_limit_s),
+            "TACTICS_LEASE_S": float(self.lease_s),
+            "TACTICS_CLAIM_S": self.claim_s,
+        }
+        return {} if self.task_time_limit_s < self.lease_s < self.claim_s else times

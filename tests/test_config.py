@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +73,40 @@ def test_a_lock_outlives_what_it_protects() -> None:
     """By default the lock's expiry is longer than a message may run, and a claim longer than both."""
     found = Settings()
     assert found.task_time_limit_s < found.lease_s < found.claim_s
+
+
+@pytest.mark.parametrize(
+    ("given", "ordered"),
+    [
+        ({}, True),
+        ({"claim_s": 76.0}, True),
+        ({"claim_s": 75.0}, False),
+        ({"lease_s": 60}, False),
+        ({"task_time_limit_s": 90}, False),
+    ],
+)
+def test_times_out_of_order_are_told(given: dict[str, float], ordered: bool) -> None:
+    """Time limit < lock < claim is in order; anything else is told, with the three values, and not refused."""
+    found = Settings(**given).out_of_order()  # type: ignore[arg-type]
+    assert list(found) == ([] if ordered else ["TACTICS_TASK_TIME_LIMIT_S", "TACTICS_LEASE_S", "TACTICS_CLAIM_S"])
+
+
+@pytest.mark.parametrize(("claim_s", "warned"), [("120", False), ("3", True)])
+def test_worker_warns_of_times_out_of_order(tmp_path: Path, claim_s: str, warned: bool) -> None:
+    """`tactics worker` starts all the same, and logs one warning with the values before it does."""
+    program = "import os; os.execv = lambda *command: print('started'); from tactics.cli import main; main()"
+    env = {
+        **os.environ,
+        "TACTICS_HOME": str(tmp_path),
+        "TACTICS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "TACTICS_REDIS_URL": "redis://127.0.0.1:1/0",
+        "TACTICS_CLAIM_S": claim_s,
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "worker"], check=True, capture_output=True, text=True, env=env
+    )
+    assert ended.stdout == "started\n"
+    logged = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert [(one["event"], one["level"], one["TACTICS_CLAIM_S"]) for one in logged] == (
+        [("settings_out_of_order", "warning", 3.0)] if warned else []
+    )

@@ -27,9 +27,9 @@ def _open(code: str = "camp18", **changes: Any) -> dict[str, Any]:
     return document(code=code, channels={"prepare": [], "grant": [code]}, **changes)
 
 
-def _change(drive: Drive, asset_id: str, change: AssetChange, at: datetime = NOON) -> str:
+def _change(drive: Drive, asset_id: str, change: AssetChange, now: datetime = NOON, at: datetime | None = None) -> str:
     with drive.runtime.engine.begin() as conn:
-        return change_asset(conn, UUID(asset_id), change, at).status
+        return change_asset(conn, UUID(asset_id), change, now, at=at).status
 
 
 def _visit(drive: Drive, user: str = "1", **options: Any) -> dict[str, Any]:
@@ -145,6 +145,16 @@ def test_what_can_become_of_an_asset(drive: Drive) -> None:
         assert raised.value.fields["status"] == stored == status
     with pytest.raises(NotFound):
         _change(drive, str(uuid4()), "redeemed")
+
+
+def test_a_time_to_come_overtakes_nothing(drive: Drive) -> None:
+    """A change reported under a time that is still to come counts as now: what happens later is not taken for older."""
+    drive.load(_open())
+    asset_id = _visit(drive)["assets"][0]["asset_id"]
+    assert _change(drive, asset_id, "claimed", at=NOON + timedelta(days=100)) == "claimed"
+    assert _change(drive, asset_id, "redeemed", NOON + timedelta(minutes=1)) == "redeemed"
+    assert _change(drive, asset_id, "released", NOON + timedelta(minutes=2), at=NOON) == "redeemed"
+    assert _change(drive, asset_id, "released", NOON + timedelta(minutes=2)) == "available"
 
 
 # --- any sequence of what users do ----------------------------------------------------------------------------------

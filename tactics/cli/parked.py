@@ -34,7 +34,8 @@ def list_(
 @app.command()
 def retry(
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]…", help="As `tactics parked list` shows them; an event's in quotes.")
+        list[str] | None,
+        typer.Argument(metavar="[ID]…", help="As `tactics parked list` shows them; an event's in quotes."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Everything that is parked.")] = False,
     json: Json = False,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from tactics.config import Settings
 
 LogLevel = Annotated[str, typer.Option("--log-level", "-l", help="DEBUG, INFO, WARNING or ERROR.")]
 
@@ -31,6 +34,8 @@ def worker(
     settings = attach.configured("tactics worker")
     from tactics.worker import worker_command
 
+    _warn(settings)
+
     _become(
         worker_command(
             name=name or f"tactics-{os.getpid()}@%h",
@@ -50,6 +55,17 @@ def beat(log_level: LogLevel = "INFO") -> None:
 
     settings.home.mkdir(parents=True, exist_ok=True)  # it keeps its schedule there
     _become(beat_command(log_level=log_level))
+
+
+def _warn(settings: Settings) -> None:
+    times = settings.out_of_order()
+    if times:
+        import structlog
+
+        from tactics.logs import configure_logs
+
+        configure_logs()
+        structlog.get_logger(__name__).warning("settings_out_of_order", wanted=" < ".join(times), **times)
 
 
 def _become(command: list[str]) -> None:

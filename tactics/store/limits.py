@@ -31,7 +31,7 @@ _LOCK = (
 
 
 def _begin(scope: Scope) -> Insert:
-    periods = select(bindparam("activity"), literal(scope), _PERIOD[scope], literal(0)).where(*_GIVEN).distinct()
+    periods = select(grant_record.c.activity_code, literal(scope), _PERIOD[scope], literal(0)).where(*_GIVEN).distinct()
     columns = ["activity_code", "scope", "period", "used"]
     return upsert(limit_counter).from_select(columns, periods.order_by(_PERIOD[scope])).on_conflict_do_nothing()
 

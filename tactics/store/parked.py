@@ -10,8 +10,20 @@ from typing import Any
 from urllib.parse import quote, unquote
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Text, func, literal, literal_column, null, select, tuple_, union_all
-from sqlalchemy import true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+    true,
+    tuple_,
+    union_all,
+    update,
+)
 
 from tactics.errors import BadInput
 from tactics.store.events import Ref

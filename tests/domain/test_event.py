@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from tactics.domain.event import parse_event
+from tactics import behaviour
+from tactics.domain.event import RESERVED_SOURCES, parse_event
 from tactics.errors import BadInput
+from tactics.flows import placement
 
 NOW = datetime(2017, 11, 1, tzinfo=UTC)
 ASSET = "0b0e2b3c-6c0e-4f7e-9d0a-2f1f5f5c9a11"
@@ -68,6 +70,10 @@ def test_quantity_left_out_is_one() -> None:
         ({"id": ""}, ["/id"]),
         ({"id": 5}, ["/id"]),
         ({"source": "x" * 257}, ["/source"]),
+        ({"source": "tactics.behaviour"}, ["/source"]),
+        ({"source": "tactics.behaviour:shop"}, ["/source"]),
+        ({"source": "tactics.placement"}, ["/source"]),
+        ({"source": "tactics.retry:x"}, ["/source"]),
         ({"type": "other.action"}, ["/type"]),
         ({"type": "tactics.placement"}, ["/type"]),
         ({"time": "2017-11-01T10:00:00"}, ["/time"]),
@@ -86,6 +92,17 @@ def test_wrong_part_is_named_by_its_path(changes: dict[str, Any], paths: list[st
     with pytest.raises(BadInput, match="event") as raised:
         parse_event(_message(**changes), now=NOW)
     assert [problem["path"] for problem in raised.value.fields["problems"]] == paths
+
+
+def test_reserved_sources_are_those_of_events_made_here() -> None:
+    """The sources that Tactics itself gives are refused with a reason; the command line's and others' are not."""
+    assert {behaviour.SOURCE, placement.SOURCE} < set(RESERVED_SOURCES)
+    with pytest.raises(
+        BadInput, match=r"begin with 'tactics\.behaviour' are kept for events that Tactics makes itself"
+    ):
+        parse_event(_message(source=f"{behaviour.SOURCE}:shop"), now=NOW)
+    for source in ("tactics.cli", "tactics.shop", "shop/tactics.behaviour"):
+        assert parse_event(_message(source=source), now=NOW).source == source
 
 
 @pytest.mark.parametrize("message", [None, [], "x"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from tactics.celery_app import TacticsApp
 from tactics.chain import prepare_app
 from tactics.cli.app import app as cli
 from tactics.config import Settings
+from tactics.errors import BadInput
 from tactics.flows import setup
 from tactics.flows.action import accept_events, route_events
 from tactics.flows.retry import list_parked, retry_parked
@@ -102,14 +104,7 @@ def test_only_what_is_parked_is_tried(app: TacticsApp) -> None:
 
 def test_a_parked_event_is_routed_again(app: TacticsApp) -> None:
     """A parked asset event is routed under a new attempt; still wrong, it is parked with the reason again."""
-    message = {
-        "specversion": "1.0",
-        "id": "a1",
-        "source": "shop",
-        "type": "tactics.asset",
-        "data": {"asset_id": str(UUID(int=7)), "status": "redeemed"},
-    }
-    _, refs = accept_events(app, [message])
+    _, refs = accept_events(app, [_asset_event("shop", "a1")])
     route_events(app, refs)
     parked = list_parked(app, 10)
     assert [(row["kind"], row["id"]) for row in parked] == [("event", "shop a1")]
@@ -117,6 +112,37 @@ def test_a_parked_event_is_routed_again(app: TacticsApp) -> None:
     assert list_parked(app, 10) == []
     route_events(app, [("shop", "a1", parked[0]["attempts"] + 1)])
     assert "there is no asset" in list_parked(app, 10)[0]["reason"]
+
+
+def _asset_event(source: str, event_id: str) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": source,
+        "type": "tactics.asset",
+        "data": {"asset_id": str(UUID(int=7)), "status": "redeemed"},
+    }
+
+
+def test_spaces_in_ids_make_no_twins(app: TacticsApp) -> None:
+    """Each parked event's id leads to it alone, whatever spaces and percent signs its source and id hold."""
+    keys = [("my shop", "a1"), ("my", "shop a1"), ("my%20shop", "a1"), ("me", "50%\t\u3000é ")]
+    _, refs = accept_events(app, [_asset_event(*key) for key in keys])
+    route_events(app, refs)
+    shown = {row["id"] for row in list_parked(app, 10)}
+    assert shown == {"my%20shop a1", "my shop%20a1", "my%2520shop a1", "me 50%25%09%E3%80%80é%20"}
+    for number, one in enumerate(sorted(shown), start=1):
+        assert retry_parked(app, [one]) == 1
+        assert {row["id"] for row in list_parked(app, 10)} == shown - set(sorted(shown)[:number])
+
+
+@pytest.mark.parametrize("wrong", ["nothing", "", "shop ", " a1", "my shop a1", "shop 50%", "shop %2f", "shop %FF"])
+def test_what_is_no_id_is_refused(app: TacticsApp, wrong: str) -> None:
+    """A text that `tactics parked list` cannot have shown is an error that says so, and nothing is tried."""
+    execution_id = _parked_execution(app)
+    with pytest.raises(BadInput, match="is no id of an e"):
+        retry_parked(app, [execution_id, wrong])
+    assert [row["id"] for row in list_parked(app, 10)] == [execution_id]
 
 
 def test_the_command_lists_and_retries(app: TacticsApp, environment: dict[str, str]) -> None:
@@ -127,5 +153,6 @@ def test_the_command_lists_and_retries(app: TacticsApp, environment: dict[str, s
     assert [row["id"] for row in json.loads(listed.stdout)] == [execution_id]
     assert runner.invoke(cli, ["parked", "retry"]).exit_code == 2
     assert runner.invoke(cli, ["parked", "retry", "nothing"]).exit_code == 2
+    assert runner.invoke(cli, ["parked", "retry", "shop nothing"]).exit_code == 2
     assert runner.invoke(cli, ["parked", "retry", "--all"]).stdout == "1 will be tried once more\n"
     assert runner.invoke(cli, ["parked", "list"]).stdout == "nothing is parked\n"
