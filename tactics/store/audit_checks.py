@@ -204,15 +204,32 @@ _LIMIT_USER = Check(
     """,  # noqa: S608  # put together from constants
 )
 
+# A version that sets a limit counts what was given before it, so grants under versions without may be counted too; one
+# that came after, from an execution that had begun before, is not. Without such versions both bounds are one number.
 _LIMIT_COUNTERS = Check(
     "limit_counters",
     "the counters of limits per day and of budgets equal what the grants add up to",
-    "{activity}, {scope} {period}: the counter says {counter}, the grants add up to {grants}",
+    "{activity}, {scope} {period}: the counter says {counter}, the grants add up to {grants}, "
+    "{without} of it given under versions without this limit",
     f"""
-    WITH {_COUNTED}
-    SELECT activity_code AS activity, scope, period, l.used AS counter, coalesce(c.used, 0) AS grants
-    FROM counted c FULL JOIN limit_counter l USING (activity_code, scope, period)
-    WHERE coalesce(l.used, 0) <> coalesce(c.used, 0) ORDER BY 1, 2, 3
+    WITH {_COUNTED}, limited AS (
+        SELECT activity_code,
+               max(version) FILTER (WHERE definition -> 'limits' ->> 'per_day' IS NOT NULL) AS day_until,
+               max(version) FILTER (WHERE definition -> 'limits' ->> 'budget_minor' IS NOT NULL) AS budget_until
+        FROM activity_version GROUP BY 1
+    ), sums AS (
+        SELECT activity_code, 'day' AS scope, to_char(day, 'YYYY-MM-DD') AS period, count(*) AS grants,
+               count(*) FILTER (WHERE per_day IS NULL) AS without
+        FROM judged JOIN limited USING (activity_code) WHERE activity_version <= day_until GROUP BY 1, 3
+        UNION ALL
+        SELECT activity_code, 'budget', '', sum(value_minor)::bigint,
+               coalesce(sum(value_minor) FILTER (WHERE budget_minor IS NULL), 0)::bigint
+        FROM judged JOIN limited USING (activity_code) WHERE activity_version <= budget_until GROUP BY 1
+    )
+    SELECT activity_code AS activity, scope, period, l.used AS counter, coalesce(s.grants, 0) AS grants,
+           coalesce(s.without, 0) AS without
+    FROM sums s FULL JOIN limit_counter l USING (activity_code, scope, period)
+    WHERE coalesce(l.used, 0) NOT BETWEEN coalesce(s.grants - s.without, 0) AND coalesce(s.grants, 0) ORDER BY 1, 2, 3
     """,  # noqa: S608  # put together from constants
 )
 

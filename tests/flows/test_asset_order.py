@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -12,16 +13,17 @@ from hypothesis import strategies as st
 from tactics.domain.asset import LIVE, TRANSITIONS
 from tactics.flows.retry import retry_parked
 from tactics.store.audit import audit
-from tests.driving import Drive, after, asset_of, at_checkout, became
+from tests.driving import Drive, Maker, after, asset_of, at_checkout, became
 
 PARKED = "SELECT count(*) FROM event WHERE outcome = 'parked'"
 _USERS = count(1)
 
 
-def _asset(drive: Drive) -> str:
+def _asset(drive: Drive, **options: Any) -> str:
     """Grant an asset to a new user."""
-    drive.load(at_checkout(benefits={"c18": {"kind": "coupon", "value_minor": 500}}))
-    (result,) = drive.visit(f"u{next(_USERS)}").results
+    always = {"from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}
+    drive.load(at_checkout(benefits={"c18": {"kind": "coupon", "value_minor": 500}}, schedule=always))
+    (result,) = drive.visit(f"u{next(_USERS)}", **options).results
     return str(asset_of(result)["asset_id"])
 
 
@@ -84,6 +86,24 @@ def test_an_older_redemption_does_not_win_over_its_release(drive: Drive, togethe
     assert drive.rows("SELECT DISTINCT outcome FROM event WHERE type = 'asset'") == [("routed",)]
     drive.happen(became(asset_id, "redeemed", at=after(minutes=2)))
     assert _status(drive, asset_id) == "redeemed"
+
+
+def test_a_batch_is_applied_as_it_happened(drive: Drive) -> None:
+    """Within a batch no change comes before one that it needs, whatever their ids: nothing is parked."""
+    asset_id = _asset(drive)
+    drive.happen(became(asset_id, "claimed", at=after(minutes=1)))
+    redeemed = became(asset_id, "redeemed", at=after(minutes=2), id="b")
+    drive.happen(became(asset_id, "released", at=after(minutes=3), id="a"), redeemed)
+    assert (_status(drive, asset_id), drive.value(PARKED)) == ("available", 0)
+
+
+def test_the_time_of_the_event_counts_outside_of_replay_too(driven: Maker) -> None:
+    """By the real clock as well, an older redemption that arrives after its release does not win."""
+    drive, now = driven(replay=False), datetime.now(UTC)
+    asset_id = _asset(drive, at=None)
+    for minutes, status in ((1, "released"), (2, "redeemed")):
+        drive.happen(became(asset_id, status, at=now - timedelta(minutes=minutes)))
+    assert (_status(drive, asset_id), drive.value(PARKED)) == ("available", 0)
 
 
 def test_first_change_counts_whatever_its_time(drive: Drive) -> None:

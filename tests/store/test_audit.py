@@ -26,6 +26,7 @@ LIMITS = {"per_user": 2, "per_day": 5, "budget_minor": 5_000}
 LOWERED = {"per_user": 1, "per_day": 1, "budget_minor": 500}
 RAISED = {"per_user": 99, "per_day": 99, "budget_minor": 99_999}
 MORE = {"five_off": {"kind": "coupon", "value_minor": 500, "stock": 12, "validity_s": 3600}}
+BEST = offer(code="best", channels={"grant": ["best"]}, behaviour_rules={})
 QUIET = offer(code="quiet", channels={"grant": ["side"]}, behaviour_rules={}, holdout_percent=50)
 
 
@@ -72,7 +73,7 @@ def _busy_day(shop: Shop) -> None:
     codes = {"code": {"kind": "coupon", "value_minor": 100, "codes": ["A1", "A2", "A3"], "stock": 2}}
     ready: dict[str, Any] = {"behaviour_rules": {}}
     pool = offer(code="pool", rule={"so": {"then": two}}, benefits=codes, channels={"grant": ["pool"]}, **ready)
-    shop.imports(offer(limits=LIMITS), pool, offer(code="best", channels={"grant": ["best"]}, **ready), QUIET)
+    shop.imports(offer(limits=LIMITS), pool, BEST, QUIET)
     for user in ("ann", "bob", "dan"):
         shop.buys(user, 2)
         assert shop.visits(user)["results"][0]["outcome"] == "granted"
@@ -157,6 +158,17 @@ def test_limits_are_those_of_the_version_that_granted(conn: Connection) -> None:
     more_grants("ann", 2)(conn)
     found = [(one.check, one.row.get("scope"), one.row["most"]) for one in _findings(conn)]
     assert found == [("limit_user", None, 2), ("limit_user", None, 2), ("limits", "day", 5)]
+
+
+def test_limit_set_later_counts_what_came_before(conn: Connection) -> None:
+    """A counter may hold what was given before its limit was set, and not a grant more; nor less than came after."""
+    activities.save(conn, parse_activity({**BEST, "limits": RAISED}))
+    assert _findings(conn) == []
+    for more, wrong in ((1, True), (-1, False), (-1, False)):
+        conn.execute(text("UPDATE limit_counter SET used = used + :more WHERE activity_code = 'best'"), {"more": more})
+        assert {one.check for one in _findings(conn)} == ({"limit_counters"} if wrong else set())
+    conn.execute(text("UPDATE grant_record SET activity_version = 2 WHERE activity_code = 'best'"))
+    assert {one.check for one in _findings(conn)} == {"limit_counters"}
 
 
 def test_control_group_is_the_domains(conn: Connection) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 
 from tactics.runtime import Runtime
 from tactics.store import activities, grants
@@ -63,15 +63,17 @@ def test_redeemed_grants_count(drive: Drive) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["counters there", "first of its day"])
-def test_grant_that_counts_meanwhile_is_counted_once(runtime: Runtime, known: bool) -> None:
-    """A grant that has counted and is not committed when the version is saved is counted once, whatever ends first."""
+@pytest.mark.parametrize("early", [True, False], ids=["before saving", "while saving"])
+def test_grant_that_counts_meanwhile_is_counted_once(runtime: Runtime, known: bool, early: bool) -> None:
+    """A grant that has counted, and is not committed when the version counts again, is counted once."""
     with runtime.engine.begin() as conn:
         activities.save(conn, activity(limits=BOTH), publish=True)
         if known:
             _grant(conn, "1")
     with runtime.engine.connect() as granting:
-        _grant(granting, "2")
-        saving = Thread(target=_save, args=(runtime,))
+        if early:
+            _grant(granting, "2")
+        saving = Thread(target=_save, args=(runtime, None if early else granting))
         saving.start()
         _until_blocked_or_done(runtime, saving)
         granting.commit()
@@ -82,9 +84,18 @@ def test_grant_that_counts_meanwhile_is_counted_once(runtime: Runtime, known: bo
     assert stored == {"day": given, "budget": 500 * given}
 
 
-def _save(runtime: Runtime) -> None:
+def _save(runtime: Runtime, granting: Connection | None) -> None:
+    """Save another version; where a connection is given, a grant is made on it after the first look at the counters."""
+    waiting = [granting] if granting else []
+
+    def interfere(conn: Any, cursor: Any, statement: str, *rest: object) -> None:
+        if waiting and statement.startswith("INSERT INTO limit_counter"):
+            _grant(waiting.pop(), "2")
+
     with runtime.engine.begin() as conn:
+        event.listen(conn, "after_cursor_execute", interfere)
         activities.save(conn, activity(limits={**BOTH, "per_user": 9}))
+    assert not waiting
 
 
 def _until_blocked_or_done(runtime: Runtime, saving: Thread) -> None:
