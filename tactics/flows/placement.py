@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -21,6 +20,7 @@ from tactics.domain.activity import TacticsActivity
 from tactics.domain.context import SHOWN
 from tactics.domain.event import Event
 from tactics.domain.grant import largest_value
+from tactics.domain.placement import Part, PlacementAnswer, PlacementRequest
 from tactics.domain.plain import plain_problem
 from tactics.errors import BadInput, Busy, IdempotencyConflict, InvalidTemplate, UnknownChannel, UnreadableActivity
 from tactics.opening import open_placement, template_of
@@ -30,72 +30,13 @@ from tactics.store import activities, events, executions, lease
 from tactics.store.executions import ExecutionRow
 from tactics.store.lease import Lease
 
+__all__ = ["PlacementAnswer", "PlacementRequest", "all_busy", "visit"]
+
 log = structlog.get_logger()
 
-SOURCE = "tactics.placement"
 POLL_S = 0.02
 # With these, a best-only placement goes on to the next activity; an error or a busy instance may still come to a grant.
 MOVES_ON = frozenset({"not_prepared", "not_matched", "unknown", "sold_out", "limit", "holdout"})
-
-Part = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class PlacementRequest:
-    """Who visits what.
-
-    Args:
-        user_id: the user.
-        channel_code: picks the activities.
-        placement: the slot's identity, for rules and result.
-        scene: where a price is shown: cart, detail page, order.
-        attributes: what rules see as `event`.
-        order: what rules see as `order`.
-        lock: whether instances are locked; None leaves it to activity and template.
-        best_only: run only the best activity that grants.
-        language: of the words in the answer.
-        key: the caller's Idempotency-Key: the same key and body again is the same placement.
-        source: the caller, the scope of its keys.
-        at: when it happened, in replay; otherwise the database's clock tells.
-    """
-
-    user_id: str
-    channel_code: str
-    placement: str | None = None
-    scene: str | None = None
-    attributes: dict[str, Any] = field(default_factory=dict)
-    order: dict[str, Any] | None = None
-    lock: bool | None = None
-    best_only: bool = False
-    language: str = "en"
-    key: str | None = None
-    source: str = SOURCE
-    at: datetime | None = None
-
-    def body(self) -> dict[str, Any]:
-        """Give what makes it the same request under the same key."""
-        named = ("placement", "scene", "attributes", "order", "lock", "best_only", "language")
-        return {name: value for name in named if (value := getattr(self, name)) is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class PlacementAnswer:
-    """What the caller shows. `complete` is False when the deadline passed: ask for the executions later."""
-
-    execution_ids: Sequence[str]
-    results: Sequence[Part] = ()
-    not_shown: Sequence[Part] = ()
-    complete: bool = True
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the answer as in the HTTP contract."""
-        if not self.complete:
-            return {"execution_ids": list(self.execution_ids)}
-        return {
-            "execution_ids": list(self.execution_ids),
-            "results": list(self.results),
-            "not_shown": list(self.not_shown),
-        }
 
 
 @dataclass

@@ -9,8 +9,8 @@ import pytest
 
 from tactics import behaviour
 from tactics.domain.event import RESERVED_SOURCES, parse_event
+from tactics.domain.placement import SOURCE
 from tactics.errors import BadInput
-from tactics.flows import placement
 
 NOW = datetime(2017, 11, 1, tzinfo=UTC)
 ASSET = "0b0e2b3c-6c0e-4f7e-9d0a-2f1f5f5c9a11"
@@ -96,7 +96,7 @@ def test_wrong_part_is_named_by_its_path(changes: dict[str, Any], paths: list[st
 
 def test_reserved_sources_are_those_of_events_made_here() -> None:
     """The sources that Tactics itself gives are refused with a reason; the command line's and others' are not."""
-    assert {behaviour.SOURCE, placement.SOURCE} < set(RESERVED_SOURCES)
+    assert {behaviour.SOURCE, SOURCE} < set(RESERVED_SOURCES)
     with pytest.raises(
         BadInput, match=r"begin with 'tactics\.behaviour' are kept for events that Tactics makes itself"
     ):

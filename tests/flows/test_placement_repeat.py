@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tactics.domain.placement import SOURCE
 from tactics.errors import Busy, IdempotencyConflict
 from tactics.flows import placement, setup
 from tactics.flows.placement import PlacementRequest
@@ -132,7 +133,7 @@ def test_same_key_with_another_body_conflicts(drive: Drive) -> None:
 def test_request_in_flight_under_the_same_key_is_refused(drive: Drive) -> None:
     """While a key is being answered its twin is told so, and the mark goes with the answer."""
     drive.load(at_checkout())
-    mark = lease.twin_mark(placement.SOURCE, "k")
+    mark = lease.twin_mark(SOURCE, "k")
     drive.runtime.redis.set(mark.key, "another process")
     with pytest.raises(Busy, match="'k'"):
         drive.visit("1", key="k")
