@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     replay: bool = Field(False, description="Business time is each event's own time; for demos and tests.")
     in_place: bool = Field(True, description="Run a chain's steps where its first step runs; false: publish each step.")
     max_event_age_s: int = Field(7 * 86_400, gt=0, description="Older events are refused (off in replay).")
+    max_event_ahead_s: int = Field(300, ge=0, description="Events further in the future are refused (off in replay).")
     batch_size: int = Field(100, gt=0, le=100, description="Most ids in one message.")
     max_attempts: int = Field(25, gt=0, description="After so many attempts an execution or event is parked.")
     claim_s: float = Field(120.0, gt=0, description="How long a published attempt has before the sweeper repeats it.")

@@ -40,6 +40,7 @@ class GrantRequest:
     now: datetime
     best_only: bool = False
     assets_unknown: bool = False
+    held_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +87,26 @@ def grant(conn: Connection, request: GrantRequest) -> GrantResult:
     usable = usable_assets(conn, user_id, activity.code, request.now)
     if usable:
         return GrantResult(REUSED, usable, usable[0].grant_id)
+    if request.held_out:
+        return GrantResult("holdout", text="the user belongs to the control group")
     history = grants.history(conn, user_id, activity.code)
+    return _no_new_grant(request, history) or _give(conn, request, history)
+
+
+def _no_new_grant(request: GrantRequest, history: History) -> GrantResult | None:
+    """Answer where an open grant or the limit per user stands against a new one."""
     if history.open_grant_id is not None:
         return GrantResult(PENDING, grant_id=history.open_grant_id)
-    per_user = activity.limits.per_user
+    per_user = request.activity.limits.per_user
     replays = request.assets_unknown and history.taken > 0
     if per_user is not None and history.taken >= per_user and not replays:
         return GrantResult("limit", text=f"granted {history.taken} times, at most {per_user} times a user")
+    return None
+
+
+def _give(conn: Connection, request: GrantRequest, history: History) -> GrantResult:
+    """Write the grant with everything that belongs to it, or nothing at all."""
+    activity, user_id = request.activity, request.user_id
     wanted = _wanted(request, history)
     try:
         with conn.begin_nested():

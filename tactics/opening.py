@@ -89,7 +89,7 @@ def open_stored(
         with runtime.engine.begin() as writing:
             # Longer and longer, so that an orphaned lock falls before the attempts are used up.
             wait_s = min(backoff_s(runtime, attempt), runtime.settings.lease_s)
-            executions.postpone(writing, row, attempt=attempt, wait_s=wait_s, reason=executions.BUSY)
+            executions.postpone(writing, row, attempt=attempt, wait_s=wait_s, reason=executions.BUSY, waits=True)
         return None
     conn: Connection | None = None
     segment: Segment | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +44,21 @@ def import_(
         return
     for result in results:
         _say(result)
+    _warn_of_templates(found)
+
+
+def _warn_of_templates(found: Sequence[object]) -> None:
+    """Say which templates only other processes can know: a play of one's own, or a slip of the pen."""
+    from tactics.flows import TEMPLATES
+
+    known = [template.template_type for template in TEMPLATES]
+    asked = {str(one["template_type"]) for one in found if isinstance(one, dict) and "template_type" in one}
+    for name in sorted(asked - set(known)):
+        typer.echo(
+            f"Warning: template {name!r} does not come with Tactics (those are {', '.join(known)}): "
+            "every worker and every process that calls placements must register it.",
+            err=True,
+        )
 
 
 def _say(result: Imported) -> None:

@@ -32,6 +32,9 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
+WIDE = 240
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows under their columns."""
     from rich.box import SIMPLE_HEAD
@@ -43,7 +46,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     table = Table(*[Column(name, overflow="fold") for name in columns], box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
-    Console().print(table)
+    console = Console()
+    # What is piped is read by programs and pasted by people: no line is broken.
+    Console(width=None if console.is_terminal else WIDE).print(table)
 
 
 def show_error(error: TacticsError, *, as_json: bool) -> None:

@@ -111,6 +111,9 @@ def _check(app: TacticsApp, conn: Connection, event: Event, now: datetime) -> No
     limit_s = app.settings.max_event_age_s
     if not app.settings.replay and event.at < now - timedelta(seconds=limit_s):
         raise EventTooOld(f"it happened at {event.at.isoformat()}, more than {limit_s} seconds ago")
+    ahead_s = app.settings.max_event_ahead_s
+    if not app.settings.replay and event.at > now + timedelta(seconds=ahead_s):
+        raise BadInput(f"it says it happened at {event.at.isoformat()}, in the future: is the sender's clock right?")
 
 
 def _rejected(message: object, error: TacticsError) -> Receipt:

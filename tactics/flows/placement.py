@@ -87,7 +87,9 @@ def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
             if request.best_only and not _moves_on(part):
                 _outrank(one, one.candidates[position + 1 :])
                 break
-        if not one.candidates and not one.unreadable:
+        for code in one.unreadable:
+            _record_error(one, code)
+        if not _codes(one):
             with app.runtime.engine.begin() as conn:
                 events.record_answer(conn, one.event, {}, outcome="no_match")
     finally:
@@ -171,8 +173,7 @@ def _run(one: _Visit, activity: TacticsActivity) -> Part | None:
         template = template_of(app.templates, activity)
     except InvalidTemplate as error:
         log.warning("cannot_run", activity=activity.code, error=error.message)
-        one.parts[activity.code] = _error_part(activity.code)
-        return one.parts[activity.code]
+        return _record_error(one, activity.code)
     ctx = template.context_type(
         activity=activity,
         event=one.event,
@@ -183,7 +184,7 @@ def _run(one: _Visit, activity: TacticsActivity) -> Part | None:
         scene=request.scene,
         order=request.order,
         best_only=request.best_only,
-        candidates=[candidate.code for candidate in one.candidates],
+        candidates=_codes(one),
     )
     row = _execution(one, activity, template.lock)
     wait_ms = int((one.deadline - time.monotonic()) * 1000)
@@ -207,6 +208,18 @@ def _run(one: _Visit, activity: TacticsActivity) -> Part | None:
         return None
     one.parts[activity.code] = part
     return part
+
+
+def _record_error(one: _Visit, code: str) -> Part:
+    """Answer for an activity that could not begin to run, and keep the answer with the event."""
+    one.parts[code] = _error_part(code)
+    with one.app.runtime.engine.begin() as conn:
+        events.record_answer(conn, one.event, {code: one.parts[code]}, candidates=_codes(one))
+    return one.parts[code]
+
+
+def _codes(one: _Visit) -> list[str]:
+    return [activity.code for activity in one.candidates] + one.unreadable
 
 
 def _execution(one: _Visit, activity: TacticsActivity, template_locks: bool) -> ExecutionRow:
@@ -271,7 +284,7 @@ def _outrank(one: _Visit, losers: Sequence[TacticsActivity]) -> None:
 
 
 def _answer(one: _Visit) -> PlacementAnswer:
-    codes = [activity.code for activity in one.candidates] + one.unreadable
+    codes = _codes(one)
     parts = [one.parts[code] for code in codes if code in one.parts]
     results = [part for part in parts if part.get("outcome") in SHOWN]
     ids = [one.execution_ids[code] for code in codes if code in one.execution_ids]

@@ -62,7 +62,7 @@ def publish_claims(app: TacticsApp, due: Sequence[executions.Claim]) -> int:
             log.warning("cannot_go_on", execution=str(row.id), error=error.message)
             wait_s = app.settings.claim_s
             with app.runtime.engine.begin() as conn:
-                executions.postpone(conn, row, attempt=claim.attempt, wait_s=wait_s, reason=error.message)
+                executions.postpone(conn, row, attempt=claim.attempt, wait_s=wait_s, reason=error.message, waits=True)
         except (OperationalError, OSError) as error:
             log.warning("not_published", executions=len(due) - count, error=str(error))
             return count

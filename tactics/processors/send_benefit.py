@@ -11,10 +11,7 @@ from tactics.run import Run
 
 @processor(needs=TacticsInstanceContext, when=lambda ctx: bool(ctx.effects))
 def send_benefit(ctx: TacticsInstanceContext, run: Run) -> None:
-    """Grant, reuse or replay; the control group is counted here and given nothing."""
-    if ctx.activity.held_out(ctx.user_id):
-        ctx.stop("holdout", "the user belongs to the control group")
-        return
+    """Grant, reuse or replay; the control group is counted here, and given nothing new."""
     row = run.execution
     found = grant(
         run.conn,
@@ -28,6 +25,7 @@ def send_benefit(ctx: TacticsInstanceContext, run: Run) -> None:
             now=ctx.now,
             best_only=ctx.best_only,
             assets_unknown=ctx.assets_unknown,
+            held_out=ctx.activity.held_out(ctx.user_id),
         ),
     )
     ctx.outcome, ctx.text = found.outcome, found.text

@@ -216,9 +216,25 @@ def suspend(
 
 
 def postpone(
-    conn: Connection, row: ExecutionRow, *, attempt: int, wait_s: float, reason: str, trace: object = None
+    conn: Connection,
+    row: ExecutionRow,
+    *,
+    attempt: int,
+    wait_s: float,
+    reason: str,
+    trace: object = None,
+    waits: bool = False,
 ) -> bool:
     """Let the sweeper try again after `wait_s` seconds, unless a later attempt has begun.
+
+    Args:
+        conn: an open transaction.
+        row: the execution.
+        attempt: which attempt this was.
+        wait_s: seconds until the next one.
+        reason: why, for people.
+        trace: what the steps did, if any ran.
+        waits: nothing could be tried, so the attempt does not count towards the last one.
 
     Returns:
         Whether this attempt was still the current one.
@@ -226,7 +242,7 @@ def postpone(
     values: dict[str, Any] = {"next_attempt_at": func.clock_timestamp() + timedelta(seconds=wait_s), "reason": reason}
     if trace is not None:
         values["trace"] = trace
-    if reason == BUSY:
+    if waits:
         values["waits"] = execution.c.waits + 1
     current = and_(execution.c.attempts == attempt, execution.c.finished_at.is_(None))
     statement = update(execution).where(execution.c.user_id == row.user_id, execution.c.id == row.id, current)

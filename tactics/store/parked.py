@@ -147,7 +147,14 @@ def claim(conn: Connection, ids: ParkedIds | None, claim_s: float) -> tuple[list
     executions = conn.execute(
         update(execution)
         .where(_EXECUTION_PARKED, these_executions)
-        .values(attempts=execution.c.attempts + 1, outcome=null(), finished_at=null(), next_attempt_at=due)
+        .values(
+            attempts=execution.c.attempts + 1,
+            # One more attempt than it was due, and one more if whoever claims it here cannot even start it.
+            waits=execution.c.waits + 1,
+            outcome=null(),
+            finished_at=null(),
+            next_attempt_at=due,
+        )
         .returning(execution.c.id, execution.c.attempts)
     ).all()
     return [(row.source, row.id, row.attempts) for row in events], [Claim(*row) for row in executions]

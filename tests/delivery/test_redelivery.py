@@ -99,9 +99,11 @@ def test_an_unfinished_execution_resumed_after_the_redemption_grants_nothing(ope
     stage.submit(behaviour("u1", 1))
     stage.deliver_published()
     assert not stage.visit("u1").complete
-    stage.run_sql("UPDATE event SET abandoned_at = NULL")  # as if its deadline were still to come
+    # As if its deadline were still to come.
+    stage.run_sql("UPDATE event SET abandoned_at = NULL, received_at = now() + interval '1 hour'")
     granted: Message | None = None
     while granted is None:
+        until(stage.waiting, "the next step is published")
         for message in stage.published():
             stage.deliver_message(message)
             granted = message if message.task == "tactics.send_benefit" else None

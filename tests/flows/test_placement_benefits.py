@@ -99,18 +99,28 @@ def test_released_benefit_is_usable_again_beside_the_next(drive: Drive) -> None:
     """A cancelled order gives the benefit back: it is shown again, nothing new is granted while one is usable."""
     drive.load(at_checkout())
     first = asset_of(drive.visit("1").results[0])["asset_id"]
-    drive.happen(became(first, "redeemed"), became(first, "released"))
+    drive.happen(became(first, "redeemed", at=after(seconds=1)), became(first, "released", at=after(seconds=2)))
     assert asset_of(drive.visit("1").results[0])["asset_id"] == first
-    drive.happen(became(first, "redeemed"))
+    drive.happen(became(first, "redeemed", at=after(seconds=3)))
     second = asset_of(drive.visit("1").results[0])["asset_id"]
-    drive.happen(became(first, "released"))
+    drive.happen(became(first, "released", at=after(seconds=4)))
     (both,) = drive.visit("1").results
     assert (both["outcome"], {one["asset_id"] for one in both["assets"]}) == ("reused", {first, second})
-    drive.happen(became(second, "redeemed"))
+    drive.happen(became(second, "redeemed", at=after(seconds=5)))
     assert asset_of(drive.visit("1").results[0])["asset_id"] == first
-    drive.happen(became(first, "revoked"))
+    drive.happen(became(first, "revoked", at=after(seconds=6)))
     assert drive.outcome("1") == "granted"
     assert [row[0] for row in drive.rows(COUNTS)] == [1, 2, 3]
+
+
+def test_control_group_keeps_what_it_holds(drive: Drive) -> None:
+    """A user who is held out from a new version on still sees the benefit in hand, and gets no other."""
+    drive.load(at_checkout())
+    held = asset_of(drive.visit("1").results[0])["asset_id"]
+    drive.load(at_checkout(holdout_percent=100))
+    assert asset_of(drive.visit("1").results[0])["asset_id"] == held
+    drive.happen(became(held, "redeemed"))
+    assert drive.outcome("1") == "holdout"
 
 
 def test_all_lines_of_a_grant_are_one(drive: Drive) -> None:

@@ -111,7 +111,7 @@ def test_waiting_for_a_busy_instance_uses_up_no_attempts(driven: Maker) -> None:
         with drive.runtime.engine.begin() as conn:
             row = executions.find(conn, execution_id)
             assert row is not None
-            executions.postpone(conn, row, attempt=attempt, wait_s=-1, reason=executions.BUSY)
+            executions.postpone(conn, row, attempt=attempt, wait_s=-1, reason=executions.BUSY, waits=True)
             claims = executions.claim_due(conn, limit=9, claim_s=-1, max_attempts=3)
             assert [claim.attempt for claim in claims] == [attempt + 1]
     assert drive.rows("SELECT attempts, waits, outcome FROM execution") == [(9, 8, None)]

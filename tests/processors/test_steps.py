@@ -107,13 +107,14 @@ def test_query_asset_tells_a_failure_from_nothing() -> None:
 
 
 def test_send_benefit_gives_nothing_to_the_control_group() -> None:
-    """A user held out is stopped as `holdout` before the grant; without effects the step does not apply."""
+    """A user held out who holds nothing is stopped as `holdout`; without effects the step does not apply."""
     ctx, run = (
         _ctx(holdout_percent=100, effects=[{"block": "pbb.action.send_coupon", "params": {}, "times": 1}]),
         _run(),
     )
+    run.conn.execute.return_value = []
     send_benefit(ctx, run)
-    assert (ctx.outcome, run.mock_calls) == ("holdout", [])
+    assert (ctx.outcome, ctx.stopped, run.conn.execute.call_count) == ("holdout", True, 1)
     assert not send_benefit.applies(_ctx())
 
 
