@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ def test_event_is_made_from_options(runtime: Runtime, settings: Settings) -> Non
 def test_every_kind_of_event_with_time_and_attributes(shop: Shop, runtime: Runtime) -> None:
     """Behaviour and asset events can be made too, at a time of their own and with typed attributes."""
     shop.imports(offer())
-    common = ["--source", "s", "--at", "2999-01-01T12:00:00Z"]
+    at = (datetime.now(UTC) - timedelta(hours=3)).replace(microsecond=0)
+    common = ["--source", "s", "--at", at.strftime("%Y-%m-%dT%H:%M:%SZ")]
     behaviour = ["--type", "behaviour", "--user", "u1", "--rule-key", "bought_twice", "--id", "b"]
     assert (
         _run("event", "send", *behaviour, *common, "--attribute", "vip:json=true", "--attribute", "n=1").exit_code == 0
@@ -104,7 +106,14 @@ def test_every_kind_of_event_with_time_and_attributes(shop: Shop, runtime: Runti
     assert (kind, data) == ("asset", {"asset_id": asset, "status": "redeemed"})
     assert (other, attributes["attributes"]) == ("behaviour", {"vip": True, "n": "1"})
     with runtime.engine.connect() as conn:
-        assert conn.execute(text("SELECT at FROM event WHERE id = 'b'")).scalar_one().isoformat()[:4] == "2999"
+        assert conn.execute(text("SELECT at FROM event WHERE id = 'b'")).scalar_one() == at
+
+
+def test_event_from_the_future_is_refused(shop: Shop) -> None:
+    """An event that has not happened yet is refused: it would count for rules and schedules before its time."""
+    shop.imports(offer())
+    result = _run("event", "send", "--user", "u1", "--action", "purchase", "--at", "2999-01-01T12:00:00Z")
+    assert (result.exit_code, "in the future" in result.output) == (2, True)
 
 
 @pytest.mark.parametrize(
