@@ -111,7 +111,27 @@ class Event:
     def body_hash(self) -> str:
         """A hash of what it says, to tell a repeat from another event under the same id."""
         body = {"type": self.type, "user_id": self.user_id, "channel": self.channel, "data": self.data}
-        return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        text = json.dumps(_canonical(body), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+_EXACT = 2**53
+
+
+def _canonical(value: Any) -> Any:
+    """Write numbers as they come back from the database, which knows neither -0.0 nor 1e22 apart from an integer."""
+    if isinstance(value, dict):
+        return {key: _canonical(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_canonical(part) for part in value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if abs(value) > _EXACT:
+        try:
+            return float(value)
+        except OverflowError:
+            return str(value)
+    return int(value) if value == int(value) else value
 
 
 def parse_event(message: object, *, now: datetime) -> Event:

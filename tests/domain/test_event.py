@@ -124,3 +124,13 @@ def test_body_hash_tells_a_repeat_from_another_event() -> None:
     ]
     hashes = {parse_event(other, now=NOW).body_hash for other in others}
     assert len(hashes | {first.body_hash}) == 4
+
+
+@pytest.mark.parametrize(("sent", "stored"), [(-0.0, 0), (1.0, 1), (1e22, 10**22), (1.5e300, 15 * 10**299), (0.1, 0.1)])
+def test_hash_knows_numbers_as_the_database_gives_them_back(sent: float, stored: float) -> None:
+    """An event read back has the hash it was accepted with, however the database writes its numbers; true is no 1."""
+    first, second, other = (
+        parse_event(_message(data={"user_id": "u", "action": "a", "attributes": {"n": number}}), now=NOW)
+        for number in (sent, stored, True)
+    )
+    assert first.body_hash == second.body_hash != other.body_hash
