@@ -88,7 +88,8 @@ def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
                 _outrank(one, one.candidates[position + 1 :])
                 break
         for code in one.unreadable:
-            _record_error(one, code)
+            if code not in one.parts:
+                _record_error(one, code)
         if not _codes(one):
             with app.runtime.engine.begin() as conn:
                 events.record_answer(conn, one.event, {}, outcome="no_match")
@@ -133,7 +134,6 @@ def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
         versions = {code: versions[code] for code in known.candidates or [] if code in versions}
         parts = dict(known.answer or {})
     loaded, unreadable = _load(runtime, versions)
-    parts = {code: _error_part(code) for code in unreadable} | parts
     if known is None and request.best_only:
         loaded.sort(key=lambda one: (-one.priority, -largest_value(one), one.code))
     twin = lease.twin_mark(request.source, request.key) if request.key else None

@@ -50,6 +50,15 @@ def test_an_activity_that_cannot_be_read_stops_only_itself(drive: Drive) -> None
     assert drive.value("SELECT reason FROM execution WHERE activity_code = 'a'").startswith("version 1 of activity 'a'")
 
 
+def test_an_answer_outlives_what_can_be_read(drive: Drive) -> None:
+    """A repeated request is answered as before, also by a process that cannot read the activity any more."""
+    drive.load(at_checkout())
+    first = drive.visit("1", key="k")
+    _spoil(drive, "camp18")
+    drive.runtime._activities.clear()
+    assert drive.visit("1", key="k").to_json() == first.to_json()
+
+
 def test_a_placement_waits_for_a_lock_no_longer_than_its_deadline(driven: Maker) -> None:
     """An instance that somebody keeps locked in Postgres is busy once the deadline passed."""
     drive = driven(placement_deadline_ms=200)
