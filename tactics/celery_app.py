@@ -18,9 +18,33 @@ PUBLISH_TRIES = 60
 
 
 MASKED = "(…)"
+# What these say names steps, signals, limits and servers; any other text may quote what a user sent.
+_HARMLESS = frozenset(
+    {"StepFailed", "DatabaseDown", "RedisDown", "WorkerLostError", "TimeLimitExceeded", "SoftTimeLimitExceeded"}
+)
 
 
-class MaskedRequest(Request):  # type: ignore[misc]  # Celery ships no types
+def failure_shown(described: str) -> str:
+    """Give what monitors may show of a failure: its kind, and its text only where that cannot hold a user's data.
+
+    Args:
+        described: the exception's repr.
+    """
+    kind = described.partition("(")[0]
+    return described if kind in _HARMLESS else kind + MASKED
+
+
+class TacticsRequest(Request):  # type: ignore[misc]  # Celery ships no types
+    """A delivery whose failures show what went wrong, and nothing of whom it went wrong for."""
+
+    def send_event(self, kind: str, **fields: Any) -> None:
+        """Tell monitors; a traceback ends with the same texts as the failure, and stays in the log."""
+        if "exception" in fields:
+            fields.update(exception=failure_shown(fields["exception"]), traceback="")
+        super().send_event(kind, **fields)
+
+
+class MaskedRequest(TacticsRequest):
     """A delivery whose arguments show neither in events, logs nor answers to `inspect`: they are a user's data."""
 
     def __init__(self, message: Any, **kwargs: Any) -> None:
@@ -42,12 +66,20 @@ class TacticsApp(Celery):  # type: ignore[misc]  # Celery ships no types
         super().__init__("tactics", set_as_current=False)
         self.settings = settings
         self.templates: dict[str, Any] = {}
+        self.processors: dict[str, Any] = {}
         self._open_runtime = open_runtime
         self._runtime: tuple[int, Runtime] | None = None
 
     def send_to(self, task_name: str, queue: str) -> None:
-        """Let a task's messages go to a queue, unless its caller chooses another."""
+        """Let a task's messages go to a queue, unless its caller chooses another; workers serve it, as they do others."""
         self.conf.task_routes[task_name] = {"queue": queue}
+        if queue not in self.served:
+            self.conf.task_queues.append(Queue(queue, routing_key=queue))
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """The queues that a worker of this app serves where nothing else is asked for."""
+        return tuple(one.name for one in self.conf.task_queues)
 
     @property
     def runtime(self) -> Runtime:
@@ -56,6 +88,15 @@ class TacticsApp(Celery):  # type: ignore[misc]  # Celery ships no types
         if self._runtime is None or self._runtime[0] != pid:
             self._runtime = (pid, self._open_runtime(self.settings))
         return self._runtime[1]
+
+
+def _learning(settings: Settings) -> dict[str, Any]:
+    every_s = settings.learn_recall_every_s
+    return {
+        "task": "tactics.learn_recall",
+        "schedule": every_s,
+        "options": {"queue": "ops", "expires": max(every_s, 5)},
+    }
 
 
 def create_app(settings: Settings, open_runtime: Callable[[Settings], Runtime] = Runtime.open) -> TacticsApp:
@@ -119,7 +160,9 @@ def create_app(settings: Settings, open_runtime: Callable[[Settings], Runtime] =
                 "task": "tactics.sweep",
                 "schedule": settings.sweep_every_s,
                 "options": {"queue": "ops", "expires": max(10 * settings.sweep_every_s, 5)},
-            }
+            },
+            # Nobody asks for what is learnt here when a service recalls.
+            **({} if settings.recall_url else {"learn_recall": _learning(settings)}),
         },
         # In memory: one short interval needs no file that remembers it, nor a folder to have one in.
         beat_scheduler="celery.beat:Scheduler",

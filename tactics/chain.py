@@ -21,7 +21,8 @@ from celery.app.trace import build_tracer
 from celery.utils import uuid
 from kombu.exceptions import OperationalError
 
-from tactics.celery_app import TacticsApp
+from tactics.celery_app import TacticsApp, failure_shown
+from tactics.checking import MOST_STEPS
 from tactics.run import Step
 from tactics.segment import Segment, StepFailed
 from tactics.store.executions import ExecutionRow
@@ -29,7 +30,6 @@ from tactics.store.executions import ExecutionRow
 log = structlog.get_logger()
 
 TASK_PREFIX = "tactics."
-MOST_STEPS = 32
 # Options that change nothing about where and when a step runs.
 _HARMLESS = frozenset({"priority", "reply_to", "ignore_result", "task_id", "immutable"})
 _STRUCTURE = frozenset({"chain", "parent_id", "root_id"})
@@ -106,7 +106,8 @@ class Runner:
                 if info is None:
                     self._note(one, "task-succeeded", result="None", runtime=runtime)
                 else:
-                    self._note(one, "task-failed", exception=repr(info.retval), traceback="", runtime=runtime)
+                    shown = failure_shown(repr(info.retval))
+                    self._note(one, "task-failed", exception=shown, traceback="", runtime=runtime)
 
     def _note(self, one: _Waiting, kind: str, **fields: Any) -> None:
         named = {"name": one.task.name, "args": repr(tuple(one.args)), "kwargs": "{}", "retries": 0}
@@ -141,6 +142,7 @@ class TacticsTask(Task):  # type: ignore[misc]  # Celery ships no types
     ignore_result = True
     typing = True
     throws = (StepFailed,)
+    Request = "tactics.celery_app:TacticsRequest"
     tracer: Any = None
 
     @property

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tactics.errors import NotConfigured
 
@@ -38,10 +39,27 @@ class Settings(BaseSettings):
     task_time_limit_s: int = Field(60, gt=0, description="A worker's child is killed after so long in one message.")
     lease_s: int = Field(75, gt=0, description="Expiry of the lock on an instance; longer than the time limit.")
     assets_timeout_ms: int = Field(250, gt=0, description="How long the asset query may take at a placement.")
+    recall_url: str = Field(
+        "", pattern=r"^(https?://.+)?$", description="Who recalls items, by HTTP POST; empty: learnt here from actions."
+    )
+    recall_timeout_ms: int = Field(150, gt=0, description="How long recall may take; preparation then goes on without.")
+    learn_recall_every_s: float = Field(5.0, gt=0, description="How often beat lets recall learn from new actions.")
     redis_timeout_ms: int = Field(500, gt=0, description="How long Redis may take; placements then go on without it.")
     placement_deadline_ms: int = Field(2_000, gt=0, description="A placement that hops is answered by then, or 202.")
     worker_processes: int = Field(2, gt=0, description="Pool processes of `tactics worker`.")
     pool_size: int = Field(10, gt=0, description="Database connections a process keeps.")
+
+    plugins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Modules that are plugins, separated by commas, beside those that are installed as such."
+    )
+    plugins_off: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Plugins that are not loaded, by name or module, separated by commas."
+    )
+
+    @field_validator("plugins", "plugins_off", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     def require_servers(self, command: str) -> None:
         """Refuse to go on without a database and Redis.

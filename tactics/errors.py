@@ -79,7 +79,7 @@ class EventTooOld(BadInput):
 
 
 class UnreadableActivity(TacticsError):
-    """This process cannot read a stored activity: it may have been saved by a newer version of Tactics."""
+    """This process cannot read a stored activity: it may need a newer version of Tactics, or a plugin."""
 
     code = "unreadable_activity"
 
@@ -89,6 +89,12 @@ class InvalidTemplate(TacticsError):
 
     code = "invalid_template"
     http_status = 422
+
+
+class InvalidPlugin(TacticsError):
+    """A plugin cannot be loaded, or declares what cannot work."""
+
+    code = "invalid_plugin"
 
 
 class NotConfigured(TacticsError):

@@ -1,14 +1,15 @@
 """The grant: one transaction's part that gives a user a benefit, exactly once.
 
-The caller's transaction holds the instance row's lock, so everything about one instance happens in some order; the
-unique keys hold even where it does not. Rows lock in the order instance, activity's counters, benefit.
+What is to be given is worked out here; whether it is, one function of the database decides and writes in one call
+(`migrations/functions/0004_grant_benefit.sql`). The caller's transaction holds the instance row's lock, so everything
+about one instance happens in some order; the unique keys hold even where it does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -17,11 +18,11 @@ from sqlalchemy import Connection
 from tactics.domain.activity import TacticsActivity
 from tactics.domain.asset import TRANSITIONS, Asset, AssetChange
 from tactics.domain.context import GRANTED, PENDING, REPLAYED, REUSED
-from tactics.domain.grant import GrantLine, idempotency_id, new_assets, stock_needed
+from tactics.domain.grant import GrantLine, new_assets, stock_needed
 from tactics.errors import Conflict, NotFound
 from tactics.store import assets as asset_store
 from tactics.store import grants, instances
-from tactics.store.grants import GrantRow, History
+from tactics.store.grants import GrantRow, Terms, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +54,6 @@ class GrantResult:
     text: str | None = None
 
 
-class _NotGranted(Exception):
-    """Takes the savepoint back."""
-
-    def __init__(self, outcome: str, text: str) -> None:
-        super().__init__(outcome)
-        self.result = GrantResult(outcome, text=text)
-
-
-def usable_assets(conn: Connection, user_id: str, activity_code: str, now: datetime) -> list[Asset]:
-    """Mark what is due as expired, and give what the user can still use."""
-    live = asset_store.live_of_instance(conn, user_id, activity_code)
-    due = [one for one in live if one.due(now)]
-    if due:
-        asset_store.set_status(conn, user_id, [one.id for one in due], "expired", now)
-        kept = {one.grant_id for one in live if not one.due(now)}
-        for grant_id in {one.grant_id for one in due} - kept:
-            grants.set_usable(conn, user_id, grant_id, usable=False)
-    return [one for one in live if one.usable(now)]
-
-
 def grant(conn: Connection, request: GrantRequest) -> GrantResult:
     """Give what the rule chose, unless the user holds something usable or a limit says no.
 
@@ -84,57 +65,36 @@ def grant(conn: Connection, request: GrantRequest) -> GrantResult:
         The outcome; only `granted` has written anything new.
     """
     activity, user_id = request.activity, request.user_id
-    usable = usable_assets(conn, user_id, activity.code, request.now)
-    if usable:
+    wanted = _wanted(request)
+    given = new_assets(activity, user_id, wanted.id, request.lines, request.now)
+    found = grants.give(conn, wanted, given, _terms(request))
+    if found.outcome == GRANTED:
+        return GrantResult(GRANTED, _with_codes(given, found.codes), wanted.id)
+    if found.outcome == REUSED:
+        usable = usable_assets(conn, user_id, activity.code, request.now)
         return GrantResult(REUSED, usable, usable[0].grant_id)
-    if request.held_out:
-        return GrantResult("holdout", text="the user belongs to the control group")
-    history = grants.history(conn, user_id, activity.code)
-    return _no_new_grant(request, history) or _give(conn, request, history)
+    if found.outcome == PENDING:
+        return GrantResult(PENDING, grant_id=UUID(found.detail))
+    if found.outcome == "rival":
+        return _answer_from_rival(conn, replace(wanted, will_send_count=found.will_send_count or 0), request.now)
+    return _refusal(activity, wanted, found)
 
 
-def _no_new_grant(request: GrantRequest, history: History) -> GrantResult | None:
-    """Answer where an open grant or the limit per user stands against a new one."""
-    if history.open_grant_id is not None:
-        return GrantResult(PENDING, grant_id=history.open_grant_id)
-    per_user = request.activity.limits.per_user
-    replays = request.assets_unknown and history.taken > 0
-    if per_user is not None and history.taken >= per_user and not replays:
-        return GrantResult("limit", text=f"granted {history.taken} times, at most {per_user} times a user")
-    return None
+def usable_assets(conn: Connection, user_id: str, activity_code: str, now: datetime) -> list[Asset]:
+    """Give what the user can still use, newest first."""
+    return [one for one in asset_store.live_of_instance(conn, user_id, activity_code) if one.usable(now)]
 
 
-def _give(conn: Connection, request: GrantRequest, history: History) -> GrantResult:
-    """Write the grant with everything that belongs to it, or nothing at all."""
-    activity, user_id = request.activity, request.user_id
-    wanted = _wanted(request, history)
-    try:
-        with conn.begin_nested():
-            if not grants.add(conn, wanted):
-                return _answer_from_rival(conn, wanted, request.now)
-            given = new_assets(activity, user_id, wanted.id, request.lines, request.now)
-            given = _take_codes(conn, activity, given)
-            asset_store.add(conn, given)
-            grants.add_outbox(conn, "tactics.granted", wanted.idempotency_id, _notice(wanted, given))
-            # Last, for these rows are hot: everybody waits until this transaction ends.
-            _take_limits(conn, activity, wanted)
-            _take_stock(conn, activity, request.lines)
-    except _NotGranted as stopped:
-        return stopped.result
-    return GrantResult(GRANTED, given, wanted.id)
-
-
-def _wanted(request: GrantRequest, history: History) -> GrantRow:
-    """Write down the grant that this execution would be. Its count is pinned here, before anything is given."""
+def _wanted(request: GrantRequest) -> GrantRow:
+    """Write down the grant that this execution would be. The database counts which one, and pins it by its keys."""
     activity = request.activity
-    will_send_count = 1 if request.assets_unknown else history.highest_count + 1
     return GrantRow(
         id=uuid4(),
         user_id=request.user_id,
         activity_code=activity.code,
         activity_version=activity.version,
-        will_send_count=will_send_count,
-        idempotency_id=idempotency_id(activity.code, request.user_id, will_send_count),
+        will_send_count=0,
+        idempotency_id="",
         execution_id=request.execution_id,
         event_source=request.event_source,
         event_id=request.event_id,
@@ -143,11 +103,56 @@ def _wanted(request: GrantRequest, history: History) -> GrantRow:
         usable=True,
         lines=[line.to_json() for line in request.lines],
         value_minor=sum(line.value_minor for line in request.lines),
-        day=request.now.astimezone(ZoneInfo(activity.timezone)).date(),
+        day=_day(activity.timezone, request.now),
         reason=None,
         assets_unknown=request.assets_unknown,
         business_at=request.now,
     )
+
+
+def _day(timezone: str, now: datetime) -> date:
+    return (now if timezone == "UTC" else now.astimezone(ZoneInfo(timezone))).date()
+
+
+def _terms(request: GrantRequest) -> Terms:
+    activity = request.activity
+    taken = {line.benefit for line in request.lines}
+    return Terms(
+        stock=stock_needed(request.lines),
+        pools=sorted(name for name in taken if name is not None and activity.benefits[name].codes is not None),
+        per_user=activity.limits.per_user,
+        per_day=activity.limits.per_day,
+        budget_minor=activity.limits.budget_minor,
+        held_out=request.held_out,
+    )
+
+
+def _with_codes(given: list[Asset], codes: Mapping[str, str]) -> list[Asset]:
+    """Show the codes that coupons of pools got when they were written."""
+    if not codes:
+        return given
+    return [
+        replace(one, details={**one.details, "code": codes[str(one.id)]}) if str(one.id) in codes else one
+        for one in given
+    ]
+
+
+def _refusal(activity: TacticsActivity, wanted: GrantRow, found: Verdict) -> GrantResult:
+    """Say why nothing was given."""
+    limits = activity.limits
+    texts = {
+        "holdout": "the user belongs to the control group",
+        "limit_user": f"granted {found.will_send_count} times, at most {limits.per_user} times a user",
+        "limit_day": f"all {limits.per_day} grants of {wanted.day} are given",
+        "limit_budget": f"the budget of {limits.budget_minor} has no {wanted.value_minor} left",
+        "sold_out": f"no {'code' if found.detail in _pools(activity) else 'stock'} of {found.detail!r} is left",
+    }
+    outcome = "limit" if found.outcome.startswith("limit") else found.outcome
+    return GrantResult(outcome, text=texts[found.outcome])
+
+
+def _pools(activity: TacticsActivity) -> set[str]:
+    return {name for name, benefit in activity.benefits.items() if benefit.codes is not None}
 
 
 def _answer_from_rival(conn: Connection, wanted: GrantRow, now: datetime) -> GrantResult:
@@ -166,48 +171,6 @@ def _answer_from_rival(conn: Connection, wanted: GrantRow, now: datetime) -> Gra
     if rival.state == "refused":
         return GrantResult("error", grant_id=rival.id, text=rival.reason)
     return GrantResult(PENDING, grant_id=rival.id)
-
-
-def _take_limits(conn: Connection, activity: TacticsActivity, wanted: GrantRow) -> None:
-    limits = activity.limits
-    if limits.per_day is not None and not grants.count_within(
-        conn, activity.code, "day", wanted.day.isoformat(), add=1, limit=limits.per_day
-    ):
-        raise _NotGranted("limit", f"all {limits.per_day} grants of {wanted.day} are given")
-    if limits.budget_minor is not None and not grants.count_within(
-        conn, activity.code, "budget", "", add=wanted.value_minor, limit=limits.budget_minor
-    ):
-        raise _NotGranted("limit", f"the budget of {limits.budget_minor} has no {wanted.value_minor} left")
-
-
-def _take_codes(conn: Connection, activity: TacticsActivity, given: list[Asset]) -> list[Asset]:
-    """Give the coupons of pools their codes."""
-    codes: dict[UUID, str] = {}
-    for name, benefit in sorted(activity.benefits.items()):
-        takers = [one.id for one in given if one.benefit_code == name]
-        if benefit.codes is None or not takers:
-            continue
-        taken = grants.take_codes(conn, activity.code, name, takers)
-        if taken is None:
-            raise _NotGranted("sold_out", f"no code of {name!r} is left")
-        codes.update(zip(takers, taken, strict=True))
-    return [replace(one, details={**one.details, "code": codes[one.id]}) if one.id in codes else one for one in given]
-
-
-def _take_stock(conn: Connection, activity: TacticsActivity, lines: Sequence[GrantLine]) -> None:
-    for code, count in stock_needed(lines).items():
-        if not grants.take_stock(conn, activity.code, code, count):
-            raise _NotGranted("sold_out", f"no stock of {code!r} is left")
-
-
-def _notice(wanted: GrantRow, given: Sequence[Asset]) -> dict[str, object]:
-    return {
-        "activity": wanted.activity_code,
-        "user_id": wanted.user_id,
-        "grant_id": str(wanted.id),
-        "will_send_count": wanted.will_send_count,
-        "assets": [one.to_json() for one in given],
-    }
 
 
 def change_asset(

@@ -9,8 +9,10 @@ import logging
 import os
 import secrets
 import socket
+import sys
 import time
-from collections.abc import Callable, Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +29,7 @@ from tactics.errors import BadInput, Conflict, TacticsError
 from tactics.store.db import make_engine
 from tactics.store.migrate import upgrade
 from tactics.supervisor import Supervisor, last_lines
-from tactics.worker import beat_command, celery_command, make_app, worker_command
+from tactics.worker import beat_command, make_app, worker_command
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ _PORTS_TRIED = 100
 _READY_S = 120.0
 _REPLY_S = 0.25
 _TICK_S = 0.05
+_LOOK_S = 1.0
 
 
 class AlreadyRunning(Conflict):
@@ -64,6 +67,11 @@ class Flower:
         """Its address for a browser."""
         return f"http://{LOOPBACK}:{self.port}"
 
+    @property
+    def secret(self) -> str:
+        """User and password as HTTP sends them, after the word `Basic`."""
+        return b64encode(f"{self.user}:{self.password}".encode()).decode()
+
 
 @dataclass(frozen=True, slots=True)
 class Local:
@@ -74,6 +82,29 @@ class Local:
     supervisor: Supervisor
     servers: embedded.Servers
     flower: Flower | None
+    durable: bool
+    notify: Callable[[str], None]
+
+    def wait(self) -> None:
+        """Wait for as long as everything stays up; servers that ended meanwhile are started again.
+
+        Raises:
+            EmbeddedError: a server does not start again.
+            NotReady: it did, but at another address, which the others do not know.
+            SupervisorError: another process does not stay up.
+        """
+        while not self.supervisor.wait(_LOOK_S):
+            if gone := embedded.missing(self.servers.home):
+                self._start_again(gone)
+
+    def _start_again(self, gone: Sequence[str]) -> None:
+        names, home = " and ".join(gone), self.servers.home
+        logs = ", ".join(str(home / f"{name.lower()}.log") for name in gone)
+        self.notify(f"{names} ended and is started again; see {logs}.")
+        found = embedded.start(home, durable=self.durable)
+        if found != self.servers:
+            raise NotReady(f"{names} runs again, but on another port: somebody took the old one. Start again.")
+        self.notify(f"{names} runs again.")
 
 
 @contextmanager
@@ -93,7 +124,7 @@ def running_locally(
         durable: False trades what survives a power cut for speed.
         flower: whether to run Flower.
         port: Flower's; None for 5555, or the next free one.
-        notify: gets a sentence whenever a process is restarted or given up.
+        notify: gets a sentence whenever a process or server is restarted or given up.
         overrides: settings, by their names in `Settings`, for this process and the others.
 
     Raises:
@@ -117,7 +148,7 @@ def running_locally(
         try:
             with Supervisor(notify=notify) as supervisor:
                 shown = _start(supervisor, app, _choose_port(port) if flower else None)
-                yield Local(settings, app, supervisor, servers, shown)
+                yield Local(settings, app, supervisor, servers, shown, durable, notify)
         finally:
             app.runtime.close()
             app.close()
@@ -161,7 +192,7 @@ def _start(supervisor: Supervisor, app: TacticsApp, flower_port: int | None) -> 
     flower = None
     if flower_port is not None:
         flower = Flower(flower_port, FLOWER_USER, _password(home / "flower.password"))
-        command = celery_command("flower", f"--address={LOOPBACK}", f"--port={flower_port}")
+        command = [sys.executable, "-m", "tactics.flower", f"--address={LOOPBACK}", f"--port={flower_port}"]
         # Not on the command line, which every account of this machine can read.
         flower_env = {**env, "FLOWER_BASIC_AUTH": f"{flower.user}:{flower.password}"}
         supervisor.start("flower", command, flower_env, restart=True, log=home / "flower.log")
@@ -226,7 +257,7 @@ def _worker_answers(supervisor: Supervisor, app: TacticsApp, name: str) -> bool:
 def _flower_answers(flower: Flower) -> bool:
     connection = http.client.HTTPConnection(LOOPBACK, flower.port, timeout=2)
     try:
-        connection.request("GET", "/healthcheck")
+        connection.request("GET", "/healthcheck", headers={"Authorization": f"Basic {flower.secret}"})
         return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False

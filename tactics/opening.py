@@ -5,20 +5,19 @@ Order: lease (with the prepared data, one Redis trip) → instance row, its epoc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from uuid import UUID
 
 import redis
 import structlog
 from sqlalchemy import Connection
 
+from tactics.choosing import Registry, chain_of, template_of
 from tactics.domain.activity import TacticsActivity
 from tactics.domain.context import TacticsInstanceContext
 from tactics.domain.event import Event
-from tactics.errors import InvalidTemplate
 from tactics.rebuilding import rebuild_prepared
-from tactics.run import Run, Template
+from tactics.run import Run, Step, Template
 from tactics.runtime import Runtime
 from tactics.segment import Segment, backoff_s, let_go, not_shown
 from tactics.store import events, executions, instances, lease, prepared
@@ -58,7 +57,7 @@ def take_lease(
 
 def open_stored(
     runtime: Runtime,
-    templates: Mapping[str, Template],
+    registry: Registry,
     execution_id: UUID,
     attempt: int,
     step: str,
@@ -68,7 +67,7 @@ def open_stored(
 
     Args:
         runtime: database and Redis.
-        templates: by their type.
+        registry: what this process can run.
         execution_id: which execution.
         attempt: which attempt of it; any but the current one is late.
         step: where it goes on.
@@ -82,7 +81,7 @@ def open_stored(
     if row is None:
         with runtime.engine.connect() as reading:
             row = executions.find(reading, execution_id)
-    if row is None or not _current(row, attempt, step, runtime, templates):
+    if row is None or not _current(row, attempt, step, runtime, registry):
         return None
     code, held, text = take_lease(runtime, row, attempt)
     if code != lease.TAKEN:
@@ -95,7 +94,7 @@ def open_stored(
     segment: Segment | None = None
     try:
         conn = runtime.engine.connect()
-        segment = _begin_stored(runtime, templates, conn, row, attempt, step, held, text)
+        segment = _begin_stored(runtime, registry, conn, row, attempt, step, held, text)
     finally:
         if segment is None:
             _leave(runtime, conn, held)
@@ -110,40 +109,16 @@ def _leave(runtime: Runtime, conn: Connection | None, held: Lease) -> None:
         let_go(runtime, held)
 
 
-def _current(row: ExecutionRow, attempt: int, step: str, runtime: Runtime, templates: Mapping[str, Template]) -> bool:
+def _current(row: ExecutionRow, attempt: int, step: str, runtime: Runtime, registry: Registry) -> bool:
     """Tell whether this attempt at this step is the one that may run: any other is late, and says nothing."""
     if row.finished_at is not None or row.attempts != attempt:
         return False
-    return row.step == step or (row.step is None and step == first_step(runtime, templates, row))
-
-
-def chain_of(runtime: Runtime, templates: Mapping[str, Template], row: ExecutionRow) -> Sequence[Any]:
-    """Give the steps that an execution runs: its activity's template decides."""
-    activity = runtime.activity(row.activity_code, row.activity_version)
-    return template_of(templates, activity).chain(row.link, row.channel_code)  # type: ignore[arg-type]
-
-
-def template_of(templates: Mapping[str, Template], activity: TacticsActivity) -> Template:
-    """Give an activity's template.
-
-    Raises:
-        InvalidTemplate: this process knows none of this name.
-    """
-    found = templates.get(activity.template_type)
-    if found is None:
-        name = activity.template_type
-        raise InvalidTemplate(f"activity {activity.code!r} needs template {name!r}: is its plugin loaded here?")
-    return found
-
-
-def first_step(runtime: Runtime, templates: Mapping[str, Template], row: ExecutionRow) -> str:
-    """Name the first step of an execution's chain."""
-    return str(chain_of(runtime, templates, row)[0].name)
+    return row.step == step or (row.step is None and step == chain_of(runtime, registry, row)[0].name)
 
 
 def _begin_stored(
     runtime: Runtime,
-    templates: Mapping[str, Template],
+    registry: Registry,
     conn: Connection,
     row: ExecutionRow,
     attempt: int,
@@ -152,12 +127,12 @@ def _begin_stored(
     text: bytes | None,
 ) -> Segment | None:
     activity = runtime.activity(row.activity_code, row.activity_version)
-    template = template_of(templates, activity)
+    template = template_of(registry, activity)
     begins = row.epoch is None
     opened = instances.open_epoch if begins else instances.lock
     instance = opened(conn, row.user_id, row.activity_code)
     fresh = executions.lock(conn, row.user_id, row.id)
-    if fresh is None or not _current(fresh, attempt, step, runtime, templates):
+    if fresh is None or not _current(fresh, attempt, step, runtime, registry):
         return None
     event = events.find(conn, row.event_source, row.event_id)
     if event is None:  # retention took it; nobody can say any more what was to be done
@@ -177,7 +152,10 @@ def _begin_stored(
         conn.commit()
         return None
     ctx = _context(template, activity, event, fresh)
-    segment = make_segment(runtime, template, ctx, conn, fresh, attempt, instance, held, text, stored=True)
+    steps = chain_of(runtime, registry, fresh)
+    segment = make_segment(
+        runtime, registry, template, steps, ctx, conn, fresh, attempt, instance, held, text, stored=True
+    )
     if not begins and instance.epoch != fresh.epoch:
         _begin_anew(segment)
         return None
@@ -213,7 +191,9 @@ def _begin_anew(segment: Segment) -> None:
 
 def open_placement(
     runtime: Runtime,
+    registry: Registry,
     template: Template,
+    steps: Sequence[Step],
     ctx: TacticsInstanceContext,
     row: ExecutionRow,
     *,
@@ -224,7 +204,9 @@ def open_placement(
 
     Args:
         runtime: database and Redis.
+        registry: what this process can run.
         template: of the activity.
+        steps: the chain that was chosen; `row` names it.
         ctx: what the steps work on.
         row: the execution, as it will be stored.
         wait_ms: how long any lock may be waited for: somebody waits for the answer.
@@ -247,13 +229,17 @@ def open_placement(
     except BaseException:
         _leave(runtime, conn, held)
         raise
-    segment = make_segment(runtime, template, ctx, conn, row, row.attempts, instance, held, text, stored=False)
+    segment = make_segment(
+        runtime, registry, template, steps, ctx, conn, row, row.attempts, instance, held, text, stored=False
+    )
     return code, segment
 
 
 def make_segment(
     runtime: Runtime,
+    registry: Registry,
     template: Template,
+    steps: Sequence[Step],
     ctx: TacticsInstanceContext,
     conn: Connection,
     row: ExecutionRow,
@@ -267,7 +253,7 @@ def make_segment(
     """Put a segment together from what was locked and read."""
 
     def rebuild(target: TacticsInstanceContext) -> None:
-        rebuild_prepared(template, run, target)
+        rebuild_prepared(registry, template, run, target)
 
     run = Run(
         runtime=runtime,
@@ -281,4 +267,4 @@ def make_segment(
         stored=stored,
         trace=list(row.trace or []),
     )
-    return Segment(template, ctx, run, held)
+    return Segment(template, steps, ctx, run, held)

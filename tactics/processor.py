@@ -15,12 +15,15 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+from celery.exceptions import SoftTimeLimitExceeded
+
 from tactics.celery_app import TacticsApp
 from tactics.chain import TASK_PREFIX, StepTask
+from tactics.domain.activity import Link
 from tactics.domain.context import TacticsInstanceContext
 from tactics.errors import TacticsError
 from tactics.opening import open_stored
-from tactics.run import Run
+from tactics.run import AS_SET, Retry, Run
 from tactics.segment import Segment
 
 Ctx = TypeVar("Ctx", bound=TacticsInstanceContext)
@@ -31,6 +34,13 @@ class InvalidProcessor(TacticsError):
     """A processor is declared in a way that cannot work."""
 
     code = "invalid_processor"
+
+
+class TookTooLong(TacticsError):
+    """A step ran into its time limit."""
+
+    code = "took_too_long"
+    retryable = True
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,9 @@ class Processor(Generic[Ctx]):
     always: bool = False
     saves: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    retry: Retry = AS_SET
+    after: tuple[str, ...] = ()
+    link: Link | None = None
 
     @property
     def isolated(self) -> bool:
@@ -68,6 +81,9 @@ def processor(
     queue: str | None = None,
     time_limit_s: int | None = None,
     rate_limit: str | None = None,
+    retry: Retry = AS_SET,
+    after: tuple[str, ...] = (),
+    link: Link | None = None,
 ) -> Callable[[Callable[[Ctx, Run], None]], Processor[Ctx]]:
     """Declare a processor.
 
@@ -79,9 +95,12 @@ def processor(
         queue: run it on workers of this queue: the chain hops there and back.
         time_limit_s: seconds after which its worker's child is killed: a message of its own.
         rate_limit: Celery's rate limit, such as `10/s`: a message of its own.
+        retry: how it is tried again after a failure; the settings say so where nothing is declared.
+        after: names of steps that come before this one where a chain has them; another order is refused.
+        link: the one link whose chains this step can stand in; None is either.
 
     Raises:
-        InvalidProcessor: the name is not verb_noun.
+        InvalidProcessor: the name is not verb_noun, or a limit or the retry policy cannot be kept.
     """
     # Celery refuses a soft limit, here the app's, that is longer than the hard one.
     soft_s = None if time_limit_s is None else max(1, time_limit_s - max(1, time_limit_s // 10))
@@ -92,16 +111,38 @@ def processor(
         name = getattr(function, "__name__", "")
         if not _NAME.match(name):
             raise InvalidProcessor(f"processor {name!r}: name it verb_noun in lower case, such as query_item")
-        return Processor(name, function, needs, when, always, saves, options)
+        _check_limits(name, time_limit_s, retry)
+        return Processor(name, function, needs, when, always, saves, options, retry, after, link)
 
     return declare
+
+
+def _check_limits(name: str, time_limit_s: int | None, retry: Retry) -> None:
+    wrong = [
+        text
+        for text, holds in (
+            ("time_limit_s must be at least 1", time_limit_s is None or time_limit_s >= 1),
+            ("max_attempts must be at least 1", retry.max_attempts is None or retry.max_attempts >= 1),
+            ("base_s must not be negative", retry.base_s is None or retry.base_s >= 0),
+            ("max_s must not be negative", retry.max_s is None or retry.max_s >= 0),
+            ("base_s must not be more than max_s", None in (retry.base_s, retry.max_s) or retry.base_s <= retry.max_s),  # type: ignore[operator]  # neither is None
+            ("give_up_on must be a tuple of exception classes", _are_errors(retry.give_up_on)),
+        )
+        if not holds
+    ]
+    if wrong:
+        raise InvalidProcessor(f"processor {name!r}: {'; '.join(wrong)}")
+
+
+def _are_errors(given: object) -> bool:
+    return isinstance(given, tuple) and all(isinstance(one, type) and issubclass(one, Exception) for one in given)
 
 
 def register_processor(app: TacticsApp, step: Processor[Any]) -> None:
     """Make a processor a task of the app.
 
     Raises:
-        InvalidProcessor: another processor has this name.
+        InvalidProcessor: another processor has this name, or the settings do not allow what it declares.
     """
     name = TASK_PREFIX + step.name
     known = app.tasks.get(name)
@@ -119,10 +160,17 @@ def register_processor(app: TacticsApp, step: Processor[Any]) -> None:
             f"processor {step.name!r} may run {limit_s} s, but locks fall after {app.settings.lease_s} s:"
             " raise TACTICS_LEASE_S above it"
         )
+    most = app.settings.max_attempts
+    if (step.retry.max_attempts or 0) > most:
+        raise InvalidProcessor(
+            f"processor {step.name!r} may be tried {step.retry.max_attempts} times, but executions are parked after"
+            f" {most} attempts: raise TACTICS_MAX_ATTEMPTS"
+        )
     options = {option: value for option, value in step.options.items() if option != "queue"}
     task = app.task(name=name, base=StepTask, bind=True, shared=False, **options)(run_step)
     if "queue" in step.options:
         app.send_to(name, step.options["queue"])
+    app.processors[step.name] = step
     task.isolated, task.step = step.isolated, step
 
 
@@ -131,13 +179,16 @@ def _run_step(task: StepTask, step: Processor[Any], execution_id: UUID, attempt:
     segment: Segment | None = request.get("segment")
     if segment is None:
         known = request.get("execution")
-        segment = open_stored(app.runtime, app.templates, execution_id, attempt, step.name, known)
+        segment = open_stored(app.runtime, app, execution_id, attempt, step.name, known)
         if segment is None:
             request.chain = None
             return
         request.segment = request.runner.segment = segment
     try:
         segment.step(step)
+    except SoftTimeLimitExceeded:
+        limit_s = step.options.get("time_limit", app.conf.task_time_limit)
+        raise segment.fail(step, TookTooLong(f"stopped shortly before its limit of {limit_s} s")) from None
     except Exception as error:  # noqa: BLE001  # whatever a step raises is recorded, and tried again
         raise segment.fail(step, error) from None
     except BaseException:

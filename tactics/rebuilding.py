@@ -8,17 +8,19 @@ from collections.abc import Sequence
 import redis
 import structlog
 
+from tactics.choosing import Registry, choose, stored_chains
 from tactics.domain.context import TacticsInstanceContext
 from tactics.run import Run, Step, Template
-from tactics.store import events
+from tactics.store import activities, events
 
 log = structlog.get_logger()
 
 
-def rebuild_prepared(template: Template, run: Run, target: TacticsInstanceContext) -> None:
+def rebuild_prepared(registry: Registry, template: Template, run: Run, target: TacticsInstanceContext) -> None:
     """Prepare again what Redis lost, inside the placement's segment, for the event that prepared it last.
 
-    The preparation steps up to the one that saves run in place; one that would hop is left out, and the notes say so.
+    The steps up to the one that saves, of the chain that prepares its channel code now, run in place; one that would
+    hop is left out, and the notes say so.
     """
     instance = run.instance
     event = events.find(run.conn, instance.prepared_source or "", instance.prepared_event_id or "")
@@ -26,7 +28,7 @@ def rebuild_prepared(template: Template, run: Run, target: TacticsInstanceContex
         target.stop("not_prepared", "what prepared it is too long ago")
         return
     ctx = template.context_type(activity=target.activity, event=event, link="prepare", now=target.now)
-    for step in _up_to_saving(template, event.channel or ""):
+    for step in _up_to_saving(registry, template, run, event.channel or ""):
         if step.isolated:
             target.notes.append(f"prepared again without {step.name}, which runs elsewhere")
             continue
@@ -35,12 +37,14 @@ def rebuild_prepared(template: Template, run: Run, target: TacticsInstanceContex
         if ctx.stopped:
             target.stop("not_prepared", ctx.text)
             return
+    target.notes.extend(ctx.notes)
     target.refill(ctx.prepared_data())
 
 
-def _up_to_saving(template: Template, channel_code: str) -> Sequence[Step]:
+def _up_to_saving(registry: Registry, template: Template, run: Run, channel_code: str) -> Sequence[Step]:
     """Give the steps that are repeated: none, where the chain saves nothing."""
-    steps = template.chain("prepare", channel_code)
+    stored = stored_chains(run.runtime, run.conn, activities.revisions(run.conn))
+    steps = choose(run.runtime, registry, stored, template, "prepare", channel_code).steps
     saving = [position for position, step in enumerate(steps) if step.saves]
     return steps[: saving[0] + 1] if saving else ()
 

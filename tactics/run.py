@@ -17,6 +17,27 @@ from tactics.store.instances import InstanceRow
 from tactics.store.prepared import Prepared
 
 
+@dataclass(frozen=True)
+class Retry:
+    """How a step that failed is tried again; what is left None, the settings say.
+
+    Args:
+        max_attempts: so many failures of this step park the execution; no more than TACTICS_MAX_ATTEMPTS.
+        base_s: seconds to wait after the step's first failure; doubles with each.
+        max_s: seconds that it waits at most.
+        give_up_on: errors that no retry can help: the first one parks the execution.
+    """
+
+    max_attempts: int | None = None
+    base_s: float | None = None
+    max_s: float | None = None
+    give_up_on: tuple[type[Exception], ...] = ()
+
+
+AS_SET = Retry()
+"""Whatever the settings say."""
+
+
 class Step(Protocol):
     """What a segment needs to know of a processor."""
 
@@ -40,6 +61,26 @@ class Step(Protocol):
         """Whether it ends what is repeated when prepared data is lost."""
         ...
 
+    @property
+    def needs(self) -> type[TacticsInstanceContext]:
+        """The context type whose fields it uses."""
+        ...
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """The steps that come before it where a chain has them."""
+        ...
+
+    @property
+    def link(self) -> Link | None:
+        """The one link whose chains it can stand in; None: either."""
+        ...
+
+    @property
+    def retry(self) -> Retry:
+        """How it is tried again after a failure."""
+        ...
+
     def applies(self, ctx: TacticsInstanceContext) -> bool:
         """Tell whether the step has something to do."""
         ...
@@ -53,6 +94,11 @@ class Template(Protocol):
     """What a segment needs to know of a template."""
 
     @property
+    def template_type(self) -> str:
+        """What activities name it by."""
+        ...
+
+    @property
     def context_type(self) -> type[TacticsInstanceContext]:
         """The type of the contexts that its steps work on."""
         ...
@@ -63,7 +109,11 @@ class Template(Protocol):
         ...
 
     def chain(self, link: Link, channel_code: str) -> Sequence[Any]:
-        """Give the steps of a link for a channel code."""
+        """Give the steps of a link for a channel code, as the code has them."""
+        ...
+
+    def override(self, link: Link, channel_code: str) -> Sequence[Any] | None:
+        """Give the steps that the code has for this channel code alone, if any."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -16,8 +17,8 @@ from sqlalchemy import Connection, Engine, text
 from tactics.config import Settings
 from tactics.domain.activity import TacticsActivity
 from tactics.errors import UnreadableActivity
-from tactics.gateways.local import LocalAssets, LocalItems, LocalUsers
-from tactics.gateways.ports import AssetGateway, ItemGateway, UserGateway
+from tactics.gateways.local import LocalAssets, LocalItems, LocalRecall, LocalUsers
+from tactics.gateways.ports import AssetGateway, ItemGateway, RecallGateway, UserGateway
 from tactics.store import activities
 from tactics.store.db import make_engine
 
@@ -27,18 +28,18 @@ _NOW = text("SELECT now()")
 
 @dataclass
 class Breaker:
-    """Remembers for a moment that Redis did not answer, so that a visit waits for it once, not at every step."""
+    """Remembers for a moment that something did not answer, so that nobody waits for it again at every step."""
 
     pause_s: float = 1.0
     _until: float = 0.0
 
     def trip(self) -> None:
-        """Redis did not answer."""
+        """It did not answer."""
         self._until = time.monotonic() + self.pause_s
 
     @property
     def tripped(self) -> bool:
-        """Whether to go on without Redis."""
+        """Whether to go on without it."""
         return time.monotonic() < self._until
 
 
@@ -49,6 +50,7 @@ class Gateways:
     items: ItemGateway
     users: UserGateway
     assets: AssetGateway
+    recall: RecallGateway
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ class Runtime:
     redis: redis.Redis
     gateways: Gateways
     assets_engine: Engine | None = None
+    close_recall: Callable[[], None] | None = None
     redis_breaker: Breaker = field(default_factory=Breaker)
+    recall_breaker: Breaker = field(default_factory=Breaker)
     shared: dict[str, object] = field(default_factory=dict)
     _activities: OrderedDict[tuple[str, int], TacticsActivity] = field(default_factory=OrderedDict)
 
@@ -82,9 +86,10 @@ class Runtime:
             statement_timeout_ms=settings.assets_timeout_ms,
             autocommit=True,
         )
-        gateways = Gateways(items=LocalItems(), users=LocalUsers(), assets=LocalAssets(assets_engine))
+        recall, close_recall = _open_recall(settings)
+        gateways = Gateways(LocalItems(), LocalUsers(), LocalAssets(assets_engine), recall)
         client = connect_redis(settings.redis_url, settings.redis_timeout_ms / 1000)
-        return cls(settings, engine, client, gateways, assets_engine)
+        return cls(settings, engine, client, gateways, assets_engine, close_recall)
 
     def now(self, conn: Connection, event_at: datetime | None = None) -> datetime:
         """Give the business time of a run: the database's, or in replay the event's own."""
@@ -110,7 +115,8 @@ class Runtime:
                     found = activities.load(conn, code, version)
             except ValidationError as error:
                 raise UnreadableActivity(
-                    f"version {version} of activity {code!r} cannot be read here: was it saved by a newer Tactics?"
+                    f"version {version} of activity {code!r} cannot be read here: was it saved by a newer Tactics, or with a plugin that"
+                    " is not loaded here?"
                 ) from error
             self._activities[key] = found
             if len(self._activities) > ACTIVITIES_KEPT:
@@ -122,7 +128,25 @@ class Runtime:
         self.engine.dispose()
         if self.assets_engine is not None:
             self.assets_engine.dispose()
+        if self.close_recall is not None:
+            self.close_recall()
         self.redis.close()
+
+
+def _open_recall(settings: Settings) -> tuple[RecallGateway, Callable[[], None]]:
+    """Give who recalls items, and what closes it."""
+    if settings.recall_url:
+        from tactics.gateways.http import HttpRecall
+
+        asked = HttpRecall(settings.recall_url, settings.recall_timeout_ms / 1000)
+        return asked, asked.close
+    engine = make_engine(
+        settings.database_url,
+        pool_size=settings.pool_size,
+        statement_timeout_ms=settings.recall_timeout_ms,
+        autocommit=True,
+    )
+    return LocalRecall(engine), engine.dispose
 
 
 def connect_redis(url: str, timeout_s: float) -> redis.Redis:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from tactics.domain.context import TacticsInstanceContext
 from tactics.errors import TacticsError
-from tactics.run import Run, Step, Template
+from tactics.run import AS_SET, Retry, Run, Step, Template
 from tactics.runtime import Runtime
 from tactics.store import events, executions, lease
 from tactics.store.db import give_back
@@ -50,29 +50,29 @@ class TwinWasFaster(TacticsError):
 
 @dataclass
 class Segment:
-    """An open segment. Whoever opened it ends it: `commit`, `suspend` or `fail`."""
+    """An open segment. Whoever opened it ends it: `commit`, `suspend` or `fail`.
+
+    `steps` is the whole chain of the execution.
+    """
 
     template: Template
+    steps: Sequence[Step]
     ctx: TacticsInstanceContext
     run: Run
     held: Lease
     committed: bool = False
     ended: bool = False
 
-    @property
-    def steps(self) -> Sequence[Step]:
-        """The whole chain of this execution."""
-        row = self.run.execution
-        return self.template.chain(row.link, row.channel_code)  # type: ignore[arg-type]  # checked by the table
-
     def step(self, step: Step) -> None:
         """Run one step, and write down how it went. The last one commits."""
-        started = time.perf_counter()
+        started, notes = time.perf_counter(), len(self.ctx.notes)
         entry: dict[str, Any] = {"step": step.name, "outcome": "failed"}
         self.run.trace.append(entry)
         entry["outcome"] = self._choose(step)
         if entry["outcome"] == "ran":
             step(self.ctx, self.run)
+            if len(self.ctx.notes) > notes:
+                entry["notes"] = self.ctx.notes[notes:]
             if self.ctx.stopped and not step.always:
                 entry["outcome"] = f"stopped: {self.ctx.outcome}"
         entry["ms"] = round((time.perf_counter() - started) * 1000, 3)
@@ -136,7 +136,7 @@ class Segment:
                 if isinstance(error, Abandoned):
                     record_abandoned(conn, run)
                 else:
-                    record_failure(conn, run, self.ctx, reason)
+                    record_failure(conn, run, self.ctx, reason, step=step, error=error)
         finally:
             let_go(run.runtime, self.held)
         return StepFailed(f"step {step.name} failed with {type(error).__name__}", execution=str(row.id))
@@ -167,26 +167,42 @@ def failure_text(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0]}"[:500]
 
 
-def backoff_s(runtime: Runtime, attempt: int) -> float:
-    """Give the wait before the attempt after this one: doubling, capped, with jitter so that twins part."""
+def backoff_s(runtime: Runtime, failures: int, retry: Retry = AS_SET) -> float:
+    """Give the wait after so many failures: doubling, capped, with jitter so that twins part."""
     settings = runtime.settings
-    wait = min(settings.retry_base_s * 2.0 ** min(attempt - 1, 30), settings.retry_max_s)
+    base_s = settings.retry_base_s if retry.base_s is None else retry.base_s
+    max_s = settings.retry_max_s if retry.max_s is None else retry.max_s
+    wait = min(base_s * 2.0 ** min(failures - 1, 30), max_s)
     return wait * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
 
 
-def record_failure(conn: Connection, run: Run, ctx: TacticsInstanceContext, reason: str) -> None:
+def record_failure(
+    conn: Connection, run: Run, ctx: TacticsInstanceContext, reason: str, *, step: Step, error: Exception
+) -> None:
     """Write a failed attempt in a transaction of its own: tried again later, parked, or answered as an error."""
-    row, settings = run.execution, run.runtime.settings
+    row = run.execution
     if not run.stored:
         if executions.add_finished(conn, placement_row(run, ctx, outcome="error", reason=reason)):
             _answer_error(conn, ctx)
-    elif run.attempt - row.waits >= settings.max_attempts:
+        return
+    wait_s = _wait_s(run, step, error)
+    if wait_s is None:
         executions.park(conn, row, attempt=run.attempt, reason=reason)
         if row.link == "grant":
             _answer_error(conn, ctx)
     else:
-        wait_s = backoff_s(run.runtime, run.attempt)
         executions.postpone(conn, row, attempt=run.attempt, wait_s=wait_s, reason=reason, trace=run.trace)
+
+
+def _wait_s(run: Run, step: Step, error: Exception) -> float | None:
+    """Give the wait before the next attempt, or None when there is none: by the step's own policy and the settings."""
+    own, most = step.retry, run.runtime.settings.max_attempts
+    failures = sum(one["step"] == step.name and one["outcome"] == "failed" for one in run.trace)
+    spent = run.attempt - run.execution.waits >= most or failures >= (own.max_attempts or most)
+    if spent or isinstance(error, own.give_up_on):
+        return None
+    # A step with a policy counts its own failures; else every attempt of the execution makes the next one wait longer.
+    return backoff_s(run.runtime, run.attempt if own is AS_SET else failures, own)
 
 
 def _answer_error(conn: Connection, ctx: TacticsInstanceContext) -> None:

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tactics.celery_app import TacticsApp
-from tactics.chain import MOST_STEPS
+from tactics.checking import chain_problems
 from tactics.domain.activity import Link
 from tactics.domain.context import TacticsInstanceContext
 from tactics.errors import InvalidTemplate
 from tactics.processor import Processor, register_processor
 
 Chain = Sequence[Processor[Any]]
-CLOSING = "finish_execution"
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class TacticsTemplate:
 
     Raises:
         InvalidTemplate: a chain is empty or too long, names a step twice, does not close, or has a step that needs
-            what the context lacks.
+            what the context lacks or stands where it cannot work.
     """
 
     template_type: str
@@ -47,8 +46,8 @@ class TacticsTemplate:
 
     def __post_init__(self) -> None:
         """Check every chain against the context."""
-        for link, chain in (("prepare", self.prepare), ("grant", self.grant)):
-            check_chain(self.template_type, link, self.context, chain)
+        check_chain(self.template_type, "prepare", self.context, self.prepare)
+        check_chain(self.template_type, "grant", self.context, self.grant)
         seen: set[tuple[str, str]] = set()
         for (link, codes), chain in self.overrides.items():
             check_chain(self.template_type, link, self.context, chain)
@@ -63,11 +62,18 @@ class TacticsTemplate:
         return self.context
 
     def chain(self, link: Link, channel_code: str) -> Chain:
-        """Give the chain of a link for a channel code."""
+        """Give the chain of a link for a channel code, as the code has it; a stored chain may replace it."""
+        found = self.override(link, channel_code)
+        if found is not None:
+            return found
+        return self.prepare if link == "prepare" else self.grant
+
+    def override(self, link: Link, channel_code: str) -> Chain | None:
+        """Give the chain that this code alone has, if any."""
         for (of_link, codes), steps in self.overrides.items():
             if of_link == link and channel_code in codes:
                 return steps
-        return self.prepare if link == "prepare" else self.grant
+        return None
 
     @property
     def processors(self) -> list[Processor[Any]]:
@@ -76,29 +82,17 @@ class TacticsTemplate:
         return list({id(step): step for chain in chains for step in chain}.values())
 
 
-def check_chain(template_type: str, link: str, context: type[TacticsInstanceContext], chain: Chain) -> None:
+def check_chain(template_type: str, link: Link, context: type[TacticsInstanceContext], chain: Chain) -> None:
     """Check that a chain can run on a context.
 
     Raises:
-        InvalidTemplate: naming the template, the link and the step.
+        InvalidTemplate: naming the template, the link and every step that cannot work.
     """
-    where = f"template {template_type!r}, {link} chain"
-    if not chain:
-        raise InvalidTemplate(f"{where}: it has no steps")
-    if len(chain) > MOST_STEPS:
-        raise InvalidTemplate(f"{where}: {len(chain)} steps, at most {MOST_STEPS} are allowed")
     names = [step.name for step in chain]
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidTemplate(f"{where}: step {name!r} stands in it twice")
-    for step in chain:
-        if not issubclass(context, step.needs):
-            raise InvalidTemplate(
-                f"{where}: step {step.name!r} needs {step.needs.__name__}, which {context.__name__} is not",
-                step=step.name,
-            )
-    if names[-1] != CLOSING:
-        raise InvalidTemplate(f"{where}: the last step must be {CLOSING}, which closes the execution")
+    problems = chain_problems(link, context, names, {step.name: step for step in chain})
+    if problems:
+        text = "; ".join(problem["message"] for problem in problems)
+        raise InvalidTemplate(f"template {template_type!r}, {link} chain: {text}", problems=problems)
 
 
 def register_template(app: TacticsApp, template: TacticsTemplate) -> None:

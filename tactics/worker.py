@@ -8,7 +8,7 @@ from typing import Any
 
 from celery.signals import setup_logging
 
-from tactics.celery_app import QUEUES, TacticsApp, create_app
+from tactics.celery_app import TacticsApp, create_app
 from tactics.config import Settings
 from tactics.flows import register
 from tactics.logs import configure_logs
@@ -36,7 +36,7 @@ def worker_command(
     *,
     name: str,
     processes: int,
-    queues: Sequence[str] = QUEUES,
+    queues: Sequence[str] = (),
     log_level: str = "INFO",
 ) -> list[str]:
     """Give a worker's command line.
@@ -44,14 +44,14 @@ def worker_command(
     Args:
         name: the worker's name among all, as `name@host`; `%h` is this machine's.
         processes: of its pool.
-        queues: what it works on.
+        queues: what it works on; none is all: the usual ones, and those that plugins' processors declare.
         log_level: the least that it logs.
     """
     return celery_command(
         "worker",
         f"--hostname={name}",
         f"--concurrency={processes}",
-        f"--queues={','.join(queues)}",
+        *([f"--queues={','.join(queues)}"] if queues else []),
         f"--loglevel={log_level}",
         "--task-events",
         # Workers need nothing of each other, and are there a second sooner.

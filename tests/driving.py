@@ -28,7 +28,7 @@ from tactics.flows.action import Receipt, accept_events
 from tactics.flows.placement import PlacementAnswer, PlacementRequest, visit
 from tactics.flows.sweep import sweep
 from tactics.gateways.ports import AssetGateway
-from tactics.runtime import Gateways, Runtime
+from tactics.runtime import Runtime
 from tactics.store.events import Ref
 from tactics.template import TacticsTemplate, register_template
 from tests.making import document
@@ -253,7 +253,7 @@ def make_drive(
     def opened(chosen: Settings) -> Runtime:
         runtime = Runtime.open(chosen)
         ports = runtime.gateways
-        return replace(runtime, gateways=Gateways(ports.items, ports.users, FailingAssets(ports.assets)))
+        return replace(runtime, gateways=replace(ports, assets=FailingAssets(ports.assets)))
 
     app = create_app(settings.model_copy(update={"replay": True, **changes}), opened)
     register(app)

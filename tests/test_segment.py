@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tactics.chain import publish_chain
-from tactics.opening import chain_of
+from tactics.choosing import chain_of
 from tactics.run import Run
 from tactics.store import executions, lease
 from tests.driving import Drive, Maker, after, satisfied
@@ -104,7 +104,7 @@ def _deliver(drive: Drive, step: str, attempt: int) -> None:
     with drive.runtime.engine.connect() as conn:
         row = executions.find(conn, drive.value("SELECT id FROM execution"))
     assert row is not None
-    steps = chain_of(drive.runtime, drive.app.templates, row)
+    steps = chain_of(drive.runtime, drive.app, row)
     names = [one.name for one in steps]
     publish_chain(drive.app, steps[names.index(step) :], row, attempt)
     assert f"tactics.{step}" in drive.work()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tactics.celery_app import create_app
-from tactics.chain import MOST_STEPS
+from tactics.checking import MOST_STEPS
 from tactics.config import Settings
 from tactics.domain.context import ItemContext, TacticsInstanceContext
 from tactics.errors import InvalidTemplate

@@ -12,6 +12,7 @@ from tactics.cli.output import Json, print_json, print_table
 
 if TYPE_CHECKING:
     from tactics.flows.setup import Imported
+    from tactics.plugin import Plugin
 
 Code = Annotated[str, typer.Argument(metavar="CODE", help="The activity's code.")]
 
@@ -32,6 +33,7 @@ def import_(
     from tactics.cli.files import documents
     from tactics.flows import setup
 
+    plugins = attach.plugins()
     found, names = documents(files)
     results = setup.import_activities(
         attach.runtime(),
@@ -44,19 +46,20 @@ def import_(
         return
     for result in results:
         _say(result)
-    _warn_of_templates(found)
+    _warn_of_templates(found, plugins)
 
 
-def _warn_of_templates(found: Sequence[object]) -> None:
+def _warn_of_templates(found: Sequence[object], plugins: Sequence[Plugin]) -> None:
     """Say which templates only other processes can know: a play of one's own, or a slip of the pen."""
-    from tactics.flows import TEMPLATES
+    from tactics.templates import TEMPLATES
 
-    known = [template.template_type for template in TEMPLATES]
+    declared = [*TEMPLATES, *(template for plugin in plugins for template in plugin.templates)]
+    known = [template.template_type for template in declared]
     asked = {str(one["template_type"]) for one in found if isinstance(one, dict) and "template_type" in one}
     for name in sorted(asked - set(known)):
         typer.echo(
-            f"Warning: template {name!r} does not come with Tactics (those are {', '.join(known)}): "
-            "every worker and every process that calls placements must register it.",
+            f"Warning: template {name!r} is not known here (known are {', '.join(known)}): "
+            "every worker and every process that calls placements must load its plugin.",
             err=True,
         )
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tactics.domain.expression import money
-
 
 def answer_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     """Show an answer: what there is to get, in its words, then why other activities show nothing.
@@ -35,16 +33,7 @@ def _result(result: Mapping[str, Any]) -> Iterator[str]:
     for item in result["items"]:
         title = item.get("title", item["item_id"])
         name = title if title == item["item_id"] else f"{title} ({item['item_id']})"
-        yield f"  · {name}{_price(item)}"
+        yield f"  · {name}  {item.get('text', '')}".rstrip()
     for note in result.get("notes", ()):
         yield f"  note: {note}"
     yield f"  [{result['activity']}: {result['outcome']}]"
-
-
-def _price(item: Mapping[str, Any]) -> str:
-    if item.get("price_minor") is None:
-        return ""
-    currency = item.get("currency", "")  # the catalogue may leave it out
-    before = money(item["price_minor"], currency).rstrip()
-    now = item.get("promotion_price_minor")
-    return f"  {before}" if now is None else f"  {money(now, currency).rstrip()} instead of {before}"

@@ -7,7 +7,23 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tactics.cli import activity, attach, audit, catalogue, db, demo, event, grants, parked, rules, serve, up, visit
+from tactics.cli import (
+    activity,
+    attach,
+    audit,
+    catalogue,
+    db,
+    demo,
+    event,
+    grants,
+    parked,
+    plugins,
+    recall,
+    rules,
+    serve,
+    up,
+    visit,
+)
 from tactics.cli.explain import explain as explain_outcome
 from tactics.cli.output import show_error, wants_json
 from tactics.cli.trouble import exit_code, explain
@@ -52,5 +68,7 @@ app.add_typer(event.app, name="event")
 app.command()(visit.visit)
 app.add_typer(grants.app, name="grants")
 app.add_typer(parked.app, name="parked")
+app.add_typer(recall.app, name="recall")
 app.command("explain")(explain_outcome)
+app.command("plugins")(plugins.plugins)
 app.command()(audit.audit)

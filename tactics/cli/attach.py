@@ -13,6 +13,7 @@ from tactics.errors import BadInput, NotConfigured
 if TYPE_CHECKING:
     from tactics.celery_app import TacticsApp
     from tactics.config import Settings
+    from tactics.plugin import Plugin
     from tactics.runtime import Runtime
 
 _at_end: ContextVar[ExitStack] = ContextVar("at_end")
@@ -118,6 +119,18 @@ def _opened(found: Settings) -> Runtime:
         raise BadInput(f"TACTICS_REDIS_URL is no address of a Redis: {error}") from error
     _at_end.get().callback(opened.close)
     return opened
+
+
+def plugins() -> list[Plugin]:
+    """Load the plugins, for a command that reads rules but makes no app.
+
+    Raises:
+        BadInput: a setting in the environment has a wrong value.
+        InvalidPlugin: one cannot be loaded.
+    """
+    from tactics.plugin import load_plugins
+
+    return load_plugins(from_environment())
 
 
 def from_environment() -> Settings:

@@ -1,4 +1,4 @@
-"""`tactics rules …`: check, evaluate and explain rules from files, and list the blocks they are built from."""
+"""`tactics rules …`: check, evaluate, explain and price rules from files, and list the blocks they are built from."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-if TYPE_CHECKING:
-    from tactics.rules import Evaluation
+from tactics.cli.output import print_table
 
-app = typer.Typer(help="Check, evaluate and explain rules; list the blocks.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from tactics.rules import Evaluation, PriceAnswer, RuleError
+
+app = typer.Typer(help="Check, evaluate, explain and price rules; list the blocks.", no_args_is_help=True)
 
 RULE_REFUSED = 1
 INPUT_UNREADABLE = 2
@@ -28,6 +30,14 @@ Item = Annotated[
 OpenAliases = Annotated[
     bool, typer.Option("--open-aliases", help="allow parameters that are bound later, as tools have")
 ]
+
+
+@app.callback()
+def load_plugins() -> None:
+    """Check, evaluate, explain and price rules; list the blocks."""
+    from tactics.cli import attach
+
+    attach.plugins()
 
 
 @app.command()
@@ -77,6 +87,81 @@ def explain(rule: RulePath, facts: FactsPath, *, item: Item = None, as_json: AsJ
         for line in explanation.lines():
             typer.echo(line)
     _exit_for(explanation.evaluation)
+
+
+@app.command()
+def price(rule: RulePath, facts: FactsPath, *, item: Item = None, as_json: AsJson = False) -> None:
+    """Work out what the order in FACTS costs. RULE is a rule, a list of rules, or {"mode", "rules"}. Exits as `eval` does."""
+    from tactics import rules
+
+    listed, given = _inputs(rule, facts)
+    found = given if isinstance(given, Mapping) else {}
+    try:
+        mode, entries = _listed(listed)
+        answer = rules.price(found.get("order"), entries, mode, found, item_id=item)  # type: ignore[arg-type]  # price itself refuses what a file may hold
+    except rules.RuleError as error:
+        _refuse_price(error, as_json=as_json)
+    if as_json:
+        _print_json(answer)
+    else:
+        _show_price(answer)
+
+
+def _listed(given: object) -> tuple[object, object]:
+    """The mode and the rules in a file that has one rule, several, or an object with both."""
+    from tactics.rules import Problem, RuleError
+
+    if isinstance(given, list):
+        return "stack", given
+    if not isinstance(given, Mapping) or "rules" not in given:
+        return "stack", [given]
+    strangers = [key for key in given if key not in {"mode", "rules"}]
+    if strangers:
+        raise RuleError(
+            Problem(f"/{key}", "form", f"{key!r} does not belong here; known: mode, rules") for key in strangers
+        )
+    return given.get("mode", "stack"), given["rules"]
+
+
+def _refuse_price(error: RuleError, *, as_json: bool) -> NoReturn:
+    """An order that cannot be priced is unreadable input; rules that are none are problems, as `check` prints them."""
+    if any(problem.path.startswith("/order") for problem in error.problems):
+        _refuse(str(error))
+    if as_json:
+        _print_json({"ok": False, "problems": [problem.to_json() for problem in error.problems]})
+    else:
+        for problem in error.problems:
+            typer.echo(f"{problem.severity}: {problem.path or 'rule'}: {problem.message}")
+    raise typer.Exit(RULE_REFUSED)
+
+
+def _show_price(answer: PriceAnswer) -> None:
+    def named(one: Mapping[str, Any]) -> str:
+        return one["code"] or f"rule {one['rule']}"
+
+    rows = [
+        (
+            line["line"],
+            line["original_unit_price_minor"],
+            line["unit_price_minor"],
+            line["original_total_minor"],
+            line["total_minor"],
+            ", ".join(f"{named(one)} -{one['saved_minor']}" for one in line["applied"]),
+        )
+        for line in answer["lines"]
+    ]
+    print_table(("line", "unit price", "new unit price", "total", "new total", "saved by"), rows)
+    typer.echo(f"total {answer['total_minor']} instead of {answer['original_total_minor']}, in minor units")
+    for one in answer["applied"]:
+        effect = one["effect"]
+        typer.echo(
+            f"  → {named(one)}: {effect['block']} {json.dumps(effect['params'], ensure_ascii=False)}, "
+            f"times {effect['times']}, saves {one['saved_minor']}"
+        )
+    for rule in answer["rules"]:
+        if rule["status"] != "applied" or rule["reasons"]:
+            texts = "; ".join(str(reason["text"]) for reason in rule["reasons"])
+            typer.echo(f"  {named(rule)}: {rule['status']}: {texts}")
 
 
 @app.command()

@@ -16,8 +16,13 @@ LogLevel = Annotated[str, typer.Option("--log-level", "-l", help="DEBUG, INFO, W
 
 def worker(
     queues: Annotated[
-        str, typer.Option("--queues", "-Q", help="What to work on, separated by commas.")
-    ] = "prepare,grant,ops",
+        str,
+        typer.Option(
+            "--queues",
+            "-Q",
+            help="What to work on, separated by commas. Default: prepare, grant, ops, and the queues of plugins' steps.",
+        ),
+    ] = "",
     processes: Annotated[
         int | None,
         typer.Option("--concurrency", "-c", min=1, help="Pool processes. Default: TACTICS_WORKER_PROCESSES."),
@@ -32,8 +37,10 @@ def worker(
     from tactics.cli import attach
 
     settings = attach.configured("tactics worker")
+    from tactics.plugin import load_plugins
     from tactics.worker import worker_command
 
+    load_plugins(settings)  # what is wrong with one is said here, not by Celery in a traceback
     _warn(settings)
 
     _become(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tactics.errors import BadInput, DatabaseDown, NotConfigured, NotFound, RedisDown, TacticsError
+from tactics.errors import BadInput, DatabaseDown, InvalidPlugin, NotConfigured, NotFound, RedisDown, TacticsError
 
 USAGE = 2
 FAILURE = 1
@@ -19,7 +19,7 @@ class NoSchema(TacticsError):
 
 def exit_code(error: TacticsError) -> int:
     """Give 2 for what the caller can put right by asking differently, 1 for everything else."""
-    return USAGE if isinstance(error, BadInput | NotFound | NotConfigured) else FAILURE
+    return USAGE if isinstance(error, BadInput | InvalidPlugin | NotFound | NotConfigured) else FAILURE
 
 
 def explain(error: BaseException) -> TacticsError | None:
@@ -29,6 +29,13 @@ def explain(error: BaseException) -> TacticsError | None:
     # What was never imported cannot have been raised; importing it here would make every failure slow.
     if "sqlalchemy" in sys.modules and (found := _of_database(error)):
         return found
+    if "tactics.rules" in sys.modules:
+        from tactics.rules import RuleError
+
+        if isinstance(error, RuleError):
+            return TacticsError(
+                f"a rule cannot be read here: {error}. Is its plugin loaded? `tactics plugins` lists them"
+            )
     if "tactics.embedded" in sys.modules:
         from tactics.embedded import EmbeddedError
         from tactics.supervisor import SupervisorError

@@ -28,8 +28,11 @@ def up(
     """
     from tactics.cli import attach
     from tactics.local import running_locally
+    from tactics.plugin import load_plugins
 
-    home = attach.from_environment().home
+    settings = attach.from_environment()
+    load_plugins(settings)  # before any server starts
+    home = settings.home
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # whoever ends us wants what Ctrl-C does
     typer.echo(f"Starting in {home} …")
@@ -37,7 +40,7 @@ def up(
         for line in _description(local):
             typer.echo(line)
         try:
-            local.supervisor.wait()
+            local.wait()
         except KeyboardInterrupt:
             typer.echo("Stopping …")
     typer.echo(f"Stopped. The data is kept in {home}.")
@@ -63,6 +66,10 @@ def _description(local: Local) -> list[str]:
         lines.append(f"  unset {' '.join(set_)}   # commands would use these servers instead")
     if home != _default_home():
         lines.append(f"  export TACTICS_HOME={home}")
+    if plugins := local.settings.plugins:
+        lines.append(f"  export TACTICS_PLUGINS={','.join(plugins)}   # visits run chains where they are called")
+    if off := local.settings.plugins_off:
+        lines.append(f"  export TACTICS_PLUGINS_OFF={','.join(off)}")
     return [
         *lines,
         "  tactics activity import FILE --publish",

@@ -15,7 +15,7 @@ from tactics.demo.data import shop_day
 from tactics.demo.replay import Replayed, Sample
 from tactics.demo.session import Demo
 from tactics.demo.summary import NOT_ELIGIBLE, Summary
-from tactics.domain.expression import money
+from tactics.domain.money import money
 
 MOST_ITEMS = 4
 WIDTH = 90
@@ -145,9 +145,7 @@ def _items(items: list[dict[str, object]]) -> Table:
     table.add_column()
     table.add_column(justify="right")
     for item in items[:MOST_ITEMS]:
-        price = item.get("price_minor")
-        shown = money(price, str(item.get("currency", ""))) if isinstance(price, int) else ""
-        table.add_row(f"  {escape(str(item.get('title', item['item_id'])))}", shown)
+        table.add_row(f"  {escape(str(item.get('title', item['item_id'])))}", escape(str(item.get("text", ""))))
     if len(items) > MOST_ITEMS:
         table.add_row(f"  and {len(items) - MOST_ITEMS} more", "")
     return table

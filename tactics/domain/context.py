@@ -93,6 +93,10 @@ class TacticsInstanceContext:
         }
         return {name: value for name, value in found.items() if value is not None}
 
+    def title_of(self, item_id: str) -> str | None:  # noqa: ARG002  # contexts with items know some
+        """Give an item's title, if it is known here."""
+        return None
+
     def prepared_data(self) -> dict[str, Any]:
         """Give what preparation leaves for placements."""
         return {name: getattr(self, name) for name in self.prepared_fields}
@@ -123,9 +127,15 @@ class TacticsInstanceContext:
 class ItemContext(TacticsInstanceContext):
     """The capability of carrying the user's items, with prices where they are known."""
 
-    prepared_fields: ClassVar[tuple[str, ...]] = ("items",)
+    prepared_fields: ClassVar[tuple[str, ...]] = ("items", "priced_version")
 
     items: list[dict[str, Any]] = field(default_factory=list)
+    # The activity's version whose rule made the items' promotions; None: they have none.
+    priced_version: int | None = None
+
+    def title_of(self, item_id: str) -> str | None:
+        """Give an item's title, if it is one of the user's."""
+        return next((one.get("title") for one in self.items if one["item_id"] == item_id), None)
 
     def facts(self) -> dict[str, Any]:
         """Give what rules see, with the items."""

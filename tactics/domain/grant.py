@@ -40,11 +40,6 @@ class GrantLine:
         return asdict(self)
 
 
-def idempotency_id(activity_code: str, user_id: str, will_send_count: int) -> str:
-    """Name a grant: the same for every retry of it, and for no other (article 1, idempotent design)."""
-    return f"{activity_code}:{user_id}:{will_send_count}"
-
-
 def _benefit_for(activity: TacticsActivity, kind: BenefitKind, named: object) -> str | None:
     if isinstance(named, str):
         return named

@@ -20,6 +20,6 @@ Postgres refuses to run as root. Root therefore runs both servers as `postgres` 
 from tactics.embedded.binaries import EmbeddedError
 from tactics.embedded.guardian import running
 from tactics.embedded.home import Servers
-from tactics.embedded.lifecycle import attached, start, stop
+from tactics.embedded.lifecycle import attached, missing, start, stop
 
-__all__ = ["EmbeddedError", "Servers", "attached", "running", "start", "stop"]
+__all__ = ["EmbeddedError", "Servers", "attached", "missing", "running", "start", "stop"]

@@ -67,6 +67,12 @@ def attached(home: Path) -> Servers | None:
     return settings.servers(home) if up else None
 
 
+def missing(home: Path) -> list[str]:
+    """Name the servers of a home that do not run."""
+    home = whole(home)
+    return [server.name for server in (Postgres(home), Valkey(home)) if server.pid() is None]
+
+
 def _bring_up(home: Path, lock: int, *, durable: bool) -> Settings:
     account = servers_account(home / "postgres")
     _check_reach(home, account)

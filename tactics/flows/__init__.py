@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from tactics.celery_app import TacticsApp
-from tactics.flows import action, sweep
-from tactics.template import TacticsTemplate, register_template
-from tactics.templates.full_link_v2 import full_link_v2
-from tactics.templates.full_link_v3 import full_link_v3
-
-TEMPLATES: tuple[TacticsTemplate, ...] = (full_link_v2, full_link_v3)
+from tactics.flows import action, recall, sweep
+from tactics.plugin import register_plugins
+from tactics.template import register_template
+from tactics.templates import TEMPLATES
 
 
 def register(app: TacticsApp) -> None:
-    """Make templates, processors and tasks known to an app; workers, API and CLI all call it."""
+    """Make templates, processors and tasks known to an app, those of plugins too; workers, API and CLI all call it.
+
+    Raises:
+        InvalidPlugin: a plugin cannot be loaded: nobody should work without what it declares unless told to.
+    """
     action.register(app)
     sweep.register(app)
+    recall.register(app)
     for template in TEMPLATES:
         register_template(app, template)
+    register_plugins(app)

@@ -212,13 +212,13 @@ def _accept_or_requeue(app: TacticsApp, message: Mapping[str, Any]) -> tuple[Rec
     """
     try:
         (receipt,), refs = accept_events(app, [message])
-    except SoftTimeLimitExceeded as error:
-        raise Reject("its time was up before it was stored", requeue=True) from error
+    except SoftTimeLimitExceeded:
+        raise Reject("its time was up before it was stored", requeue=True) from None
     except Exception as error:
         log.warning("event_not_stored", error=failure_text(error))
         with suppress(SoftTimeLimitExceeded):
             time.sleep(REQUEUE_WAIT_S)
-        raise Reject("not stored", requeue=True) from error
+        raise Reject("not stored", requeue=True) from None  # Celery logs causes whole, with what the row held
     return receipt, refs
 
 
@@ -238,4 +238,5 @@ def register(app: TacticsApp) -> None:
     # Killed at the hard limit it may not be stored either: the message goes back, and a stored event is a duplicate.
     ingest = {**options, "Request": "tactics.celery_app:MaskedRequest", "acks_on_timeout": False}
     app.task(name="tactics.ingest_event", **ingest)(ingest_event)
-    app.task(name="tactics.route_events", **options)(route)
+    # Producers choose the ids of events, and may have put into them whose they are.
+    app.task(name="tactics.route_events", Request="tactics.celery_app:MaskedRequest", **options)(route)

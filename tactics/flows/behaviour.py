@@ -13,10 +13,11 @@ from sqlalchemy import Connection
 
 from tactics.celery_app import TacticsApp
 from tactics.chain import start_chain
+from tactics.choosing import StoredChains, chain_of, choose_id, stored_chains, template_of
 from tactics.domain.event import Event
 from tactics.errors import InvalidTemplate, TacticsError, UnreadableActivity
-from tactics.opening import chain_of
 from tactics.store import activities, executions
+from tactics.store.chains import UNDECIDED
 from tactics.store.executions import ExecutionRow
 
 log = structlog.get_logger()
@@ -37,6 +38,9 @@ def route_behaviours(app: TacticsApp, conn: Connection, batch: Sequence[Event]) 
     """
     live: dict[tuple[str | None, datetime], list[tuple[str, int, int]]] = {}
     rows: list[ExecutionRow] = []
+    if not batch:
+        return rows
+    stored = stored_chains(app.runtime, conn, activities.revisions(conn))
     now = None
     for event in batch:
         if now is None or app.settings.replay:
@@ -44,13 +48,15 @@ def route_behaviours(app: TacticsApp, conn: Connection, batch: Sequence[Event]) 
         key = (event.channel, now)
         if key not in live:
             live[key] = activities.by_channel(conn, "prepare", event.channel or "", now)
-        rows += [_execution(app, event, code, version, now) for code, version, _ in live[key]]
+        rows += [_execution(app, stored, event, code, version, now) for code, version, _ in live[key]]
     new = executions.add_new(conn, [row.new() for row in rows], app.settings.claim_s)
     return [row for row in rows if row.id in new]
 
 
-def _execution(app: TacticsApp, event: Event, code: str, version: int, now: datetime) -> ExecutionRow:
-    locked = _locked(app, code, version)
+def _execution(
+    app: TacticsApp, stored: StoredChains, event: Event, code: str, version: int, now: datetime
+) -> ExecutionRow:
+    locked, chain_id = _lock_and_chain(app, stored, event, code, version)
     return ExecutionRow(
         id=uuid4(),
         user_id=event.user_id,
@@ -64,19 +70,28 @@ def _execution(app: TacticsApp, event: Event, code: str, version: int, now: date
         locked=locked,
         attempts=FIRST_ATTEMPT,
         business_at=now,
+        chain_id=chain_id,
     )
 
 
-def _locked(app: TacticsApp, code: str, version: int) -> bool:
-    """Tell whether the instance is locked. What this process cannot read or run, another one may: it is locked."""
+def _lock_and_chain(
+    app: TacticsApp, stored: StoredChains, event: Event, code: str, version: int
+) -> tuple[bool, int | None]:
+    """Tell whether the instance is locked, and which stored chain it runs.
+
+    What this process cannot read or run, another one may: it is locked, and whoever starts it chooses the chain.
+    """
+    unknown = UNDECIDED if stored.by_key else None
+    locked: bool | None = None
     try:
         activity = app.runtime.activity(code, version)
-    except UnreadableActivity as error:
+        locked = activity.lock
+        template = template_of(app, activity)
+    except (UnreadableActivity, InvalidTemplate) as error:
         log.warning("cannot_run", activity=code, error=error.message)
-        return True
-    template = app.templates.get(activity.template_type)
-    locks = template.lock if template is not None else True
-    return locks if activity.lock is None else activity.lock
+        return True if locked is None else locked, unknown
+    chain_id = choose_id(stored, template, "prepare", event.channel or "")
+    return template.lock if locked is None else locked, chain_id
 
 
 def start_executions(app: TacticsApp, rows: Sequence[ExecutionRow]) -> None:
@@ -95,9 +110,10 @@ def remaining_steps(app: TacticsApp, row: ExecutionRow) -> Sequence[Any]:
     """Give the steps of an execution from the one where it goes on.
 
     Raises:
-        InvalidTemplate: the chain was changed, and has no such step any more.
+        InvalidTemplate: this process cannot run its chain, or the chain in code was changed and has no such step any
+            more.
     """
-    steps = chain_of(app.runtime, app.templates, row)
+    steps = chain_of(app.runtime, app, row)
     names = [step.name for step in steps]
     if row.step is None:
         return steps

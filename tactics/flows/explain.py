@@ -5,9 +5,10 @@ Read top-down: the activity → the instance → the executions and visits → t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -22,16 +23,18 @@ from tactics.runtime import Runtime
 from tactics.store import activities, history, stock, users
 from tactics.store.history import Entry
 
+NO_QUEUES: Mapping[str, str] = MappingProxyType({})
 MOST = 10
 """So many executions, visits and events are shown, the newest."""
 
 
-def explain_execution(runtime: Runtime, execution_id: UUID) -> dict[str, Any]:
+def explain_execution(runtime: Runtime, execution_id: UUID, *, queues: Mapping[str, str] = NO_QUEUES) -> dict[str, Any]:
     """Explain an execution, as of the business time at which it ran.
 
     Args:
         runtime: database and gateways.
         execution_id: which.
+        queues: steps that have a queue of their own → that queue.
 
     Returns:
         Plain data as JSON has it; `summary` answers in sentences, the rest is what they rest on.
@@ -47,11 +50,18 @@ def explain_execution(runtime: Runtime, execution_id: UUID) -> dict[str, Any]:
                 f"there is no execution {execution_id}; by user it is `tactics explain --user U --activity A`",
                 execution=str(execution_id),
             )
-        activity = activities.load(conn, asked["activity_code"], asked["activity_version"])
-        return _explain(runtime, conn, asked["user_id"], activity, asked["business_at"], asked)
+        activity = runtime.activity(asked["activity_code"], asked["activity_version"])
+        return _explain(runtime, conn, asked["user_id"], activity, asked["business_at"], asked, queues)
 
 
-def explain_user(runtime: Runtime, user_id: str, activity_code: str, at: datetime | None = None) -> dict[str, Any]:
+def explain_user(
+    runtime: Runtime,
+    user_id: str,
+    activity_code: str,
+    at: datetime | None = None,
+    *,
+    queues: Mapping[str, str] = NO_QUEUES,
+) -> dict[str, Any]:
     """Explain what a user got from an activity, by its current version.
 
     Args:
@@ -59,6 +69,7 @@ def explain_user(runtime: Runtime, user_id: str, activity_code: str, at: datetim
         user_id: who.
         activity_code: of which activity.
         at: business time: nothing later is looked at, and behaviour rules are evaluated then; None is now.
+        queues: steps that have a queue of their own → that queue.
 
     Returns:
         As `explain_execution`; `execution` is the newest placement's, null where there was none.
@@ -68,13 +79,13 @@ def explain_user(runtime: Runtime, user_id: str, activity_code: str, at: datetim
     """
     with runtime.engine.connect() as conn:
         _begin_snapshot(conn)
-        activity = activities.load(conn, activity_code, activities.current(conn, activity_code).version)
+        activity = runtime.activity(activity_code, activities.current(conn, activity_code).version)
         if not history.user_known(conn, user_id):
             raise NotFound(f"nothing is known of user {user_id!r}: no attributes, no events, no grants", user=user_id)
         moment = at or runtime.now(conn)
         found = history.executions_of(conn, user_id, activity_code, until=moment, limit=MOST)
         newest = next((one for one in found if one["link"] == "grant"), None)
-        return _explain(runtime, conn, user_id, activity, moment, newest)
+        return _explain(runtime, conn, user_id, activity, moment, newest, queues)
 
 
 def _begin_snapshot(conn: Connection) -> None:
@@ -82,7 +93,13 @@ def _begin_snapshot(conn: Connection) -> None:
 
 
 def _explain(
-    runtime: Runtime, conn: Connection, user_id: str, activity: TacticsActivity, at: datetime, asked: Entry | None
+    runtime: Runtime,
+    conn: Connection,
+    user_id: str,
+    activity: TacticsActivity,
+    at: datetime,
+    asked: Entry | None,
+    queues: Mapping[str, str],
 ) -> dict[str, Any]:
     code, channels = activity.code, activity.channels
     executions = history.executions_of(conn, user_id, code, until=at, limit=MOST)
@@ -98,12 +115,12 @@ def _explain(
         "activity": _activity(conn, activity, activities.current(conn, code), user_id, at),
         "instance": instance,
         "prepared_then": prepared_then,
-        "execution": _execution(conn, asked, runtime.settings.max_attempts),
-        "executions": [_short(one) for one in executions],
+        "execution": _execution(conn, asked, runtime.settings.max_attempts, queues),
+        "executions": [_short(one, queues) for one in executions],
         "visits": [_visit(conn, activity, one) for one in visits],
         "grants": history.grants_of(conn, user_id, code),
         "behaviour_rules": [
-            _behaviour_rule(runtime, conn, user_id, code, key, at)
+            _behaviour_rule(runtime, conn, user_id, code, key, at, queues)
             for key in (() if prepared_then else channels.prepare)
         ],
         "events_not_done": history.events_not_done(conn, user_id, limit=MOST),
@@ -143,20 +160,30 @@ def _instance(conn: Connection, row: Entry | None) -> dict[str, Any]:
     return {"exists": True, "prepared": prepared, **named, "prepared_by": (by or key) if prepared else None}
 
 
-def _execution(conn: Connection, row: Entry | None, max_attempts: int) -> dict[str, Any] | None:
+def _execution(
+    conn: Connection, row: Entry | None, max_attempts: int, queues: Mapping[str, str]
+) -> dict[str, Any] | None:
     if row is None:
         return None
     return {
         **row,
         "text": in_words(row["outcome"]),
         "max_attempts": max_attempts,
+        "queue": _queue(row, queues),
         "event": history.event_of(conn, row["event_source"], row["event_id"]),
     }
 
 
-def _short(row: Entry) -> dict[str, Any]:
-    names = ("id", "link", "channel_code", "outcome", "reason", "attempts", "business_at", "finished_at")
-    return {name: row[name] for name in names}
+def _queue(row: Entry, queues: Mapping[str, str]) -> str | None:
+    """Name the queue that an unfinished execution's next step is published to; None while its first one has not run."""
+    if row["finished_at"] is not None or row["step"] is None:
+        return None
+    return queues.get(row["step"], str(row["link"]))
+
+
+def _short(row: Entry, queues: Mapping[str, str]) -> dict[str, Any]:
+    names = ("step", "id", "link", "channel_code", "outcome", "reason", "attempts", "business_at", "finished_at")
+    return {**{name: row[name] for name in names}, "queue": _queue(row, queues)}
 
 
 def _visit(conn: Connection, activity: TacticsActivity, row: Entry) -> dict[str, Any]:
@@ -171,7 +198,13 @@ def _visit(conn: Connection, activity: TacticsActivity, row: Entry) -> dict[str,
 
 
 def _behaviour_rule(
-    runtime: Runtime, conn: Connection, user_id: str, activity_code: str, rule_key: str, at: datetime
+    runtime: Runtime,
+    conn: Connection,
+    user_id: str,
+    activity_code: str,
+    rule_key: str,
+    at: datetime,
+    queues: Mapping[str, str],
 ) -> dict[str, Any]:
     """Evaluate a behaviour rule for the user as of `at`, with the events that it has emitted."""
     emitted = history.events_on(conn, user_id, "behaviour", [rule_key], until=at, limit=MOST)
@@ -179,7 +212,7 @@ def _behaviour_rule(
     for one in emitted:
         started = history.execution_for(conn, user_id, activity_code, one["source"], one["id"])
         event = {name: one[name] for name in ("source", "id", "at", "routed_at", "parked_reason")}
-        found["events"].append({**event, "execution": started and _short(started)})
+        found["events"].append({**event, "execution": started and _short(started, queues)})
     stored = history.rule_of(conn, rule_key)
     if stored is None:
         return found

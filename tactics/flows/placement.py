@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tactics.celery_app import TacticsApp
 from tactics.chain import run_here
+from tactics.choosing import Chosen, StoredChains, choose, stored_chains, template_of
 from tactics.domain.activity import TacticsActivity
 from tactics.domain.context import SHOWN
 from tactics.domain.event import Event
@@ -23,7 +24,7 @@ from tactics.domain.grant import largest_value
 from tactics.domain.placement import Part, PlacementAnswer, PlacementRequest
 from tactics.domain.plain import plain_problem
 from tactics.errors import BadInput, Busy, IdempotencyConflict, InvalidTemplate, UnknownChannel, UnreadableActivity
-from tactics.opening import open_placement, template_of
+from tactics.opening import open_placement
 from tactics.runtime import Runtime
 from tactics.segment import WENT_WRONG, Segment, let_go, not_shown
 from tactics.store import activities, events, executions, lease
@@ -47,6 +48,7 @@ class _Visit:
     request: PlacementRequest
     event: Event
     now: datetime
+    stored: StoredChains
     candidates: list[TacticsActivity]
     deadline: float
     twin: Lease | None
@@ -108,6 +110,7 @@ def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
     deadline = time.monotonic() + runtime.settings.placement_deadline_ms / 1000
     with runtime.engine.connect() as conn:
         now = runtime.now(conn, request.at)
+        stored = stored_chains(runtime, conn, activities.revisions(conn))
         event = Event(
             source=request.source,
             id=request.key or str(uuid4()),
@@ -139,7 +142,7 @@ def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
     twin = lease.twin_mark(request.source, request.key) if request.key else None
     ids = {row.activity_code: str(row.id) for row in earlier}
     complete = known is None or known.abandoned_at is None
-    return _Visit(app, request, event, now, loaded, deadline, twin, parts, ids, complete, unreadable)
+    return _Visit(app, request, event, now, stored, loaded, deadline, twin, parts, ids, complete, unreadable)
 
 
 def _load(runtime: Runtime, versions: Mapping[str, int]) -> tuple[list[TacticsActivity], list[str]]:
@@ -170,7 +173,8 @@ def _run(one: _Visit, activity: TacticsActivity) -> Part | None:
     """
     app, request = one.app, one.request
     try:
-        template = template_of(app.templates, activity)
+        template = template_of(app, activity)
+        chosen = choose(app.runtime, app, one.stored, template, "grant", request.channel_code)
     except InvalidTemplate as error:
         log.warning("cannot_run", activity=activity.code, error=error.message)
         return _record_error(one, activity.code)
@@ -186,10 +190,12 @@ def _run(one: _Visit, activity: TacticsActivity) -> Part | None:
         best_only=request.best_only,
         candidates=_codes(one),
     )
-    row = _execution(one, activity, template.lock)
+    row = _execution(one, activity, chosen, template.lock)
     wait_ms = int((one.deadline - time.monotonic()) * 1000)
     try:
-        code, segment = open_placement(app.runtime, template, ctx, row, wait_ms=wait_ms, twin=one.twin)
+        code, segment = open_placement(
+            app.runtime, app, template, chosen.steps, ctx, row, wait_ms=wait_ms, twin=one.twin
+        )
     except SQLAlchemyError as error:  # a database that is away is DatabaseDown, and ends the visit
         log.warning("not_opened", activity=activity.code, execution=str(row.id), error=type(error).__name__)
         one.parts[activity.code] = _error_part(activity.code)
@@ -222,8 +228,8 @@ def _codes(one: _Visit) -> list[str]:
     return [activity.code for activity in one.candidates] + one.unreadable
 
 
-def _execution(one: _Visit, activity: TacticsActivity, template_locks: bool) -> ExecutionRow:
-    chosen = (one.request.lock, activity.lock, template_locks)
+def _execution(one: _Visit, activity: TacticsActivity, chosen: Chosen, template_locks: bool) -> ExecutionRow:
+    wishes = (one.request.lock, activity.lock, template_locks)
     return ExecutionRow(
         id=uuid4(),
         user_id=one.event.user_id,
@@ -234,9 +240,10 @@ def _execution(one: _Visit, activity: TacticsActivity, template_locks: bool) -> 
         event_source=one.event.source,
         event_id=one.event.id,
         best_only=one.request.best_only,
-        locked=next(choice for choice in chosen if choice is not None),
+        locked=next(choice for choice in wishes if choice is not None),
         attempts=1,
         business_at=one.now,
+        chain_id=chosen.chain_id,
     )
 
 

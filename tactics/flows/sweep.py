@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 
 from tactics.celery_app import TacticsApp
 from tactics.chain import TacticsTask, publish_chain
+from tactics.choosing import decided
 from tactics.errors import TacticsError
 from tactics.flows.action import publish_routing
 from tactics.flows.behaviour import remaining_steps
@@ -57,6 +58,7 @@ def publish_claims(app: TacticsApp, due: Sequence[executions.Claim]) -> int:
         if row is None:
             continue
         try:
+            row = decided(app.runtime, app, row)
             publish_chain(app, remaining_steps(app, row), row, claim.attempt)
         except TacticsError as error:  # its own trouble: the others go on
             log.warning("cannot_go_on", execution=str(row.id), error=error.message)

@@ -83,8 +83,15 @@ def _outcome(data: Data) -> Iterator[str]:
             else "no other is planned"
         )
         yield f"Attempt {one['attempts']} of {one['max_attempts']} is the current one, {due}.{last}"
+        yield from _queued(one)
     elif one["outcome"] == "parked":
         yield f"It was tried {one['attempts']} times; nothing tries it again."
+
+
+def _queued(one: Data) -> Iterator[str]:
+    if one["queue"] is not None:
+        step, queue = one["step"], one["queue"]
+        yield f"It waits at step {step} on queue {queue}, for a worker that serves it (`tactics worker --queues {queue}`)."
 
 
 def _no_execution(data: Data) -> Iterator[str]:
@@ -155,7 +162,8 @@ def _after(event: Data) -> str:
     started = event["execution"]
     if started is None:
         return "the activity was not live, or not in its schedule, at that moment"
-    return f"{in_words(started['outcome'])} (preparation {started['id']}, attempt {started['attempts']})"
+    waits = f", waiting at step {started['step']} on queue {started['queue']}" if started["queue"] else ""
+    return f"{in_words(started['outcome'])} (preparation {started['id']}, attempt {started['attempts']}{waits})"
 
 
 def _grants(data: Data) -> Iterator[str]:

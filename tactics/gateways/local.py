@@ -10,8 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tactics.domain.asset import Asset
 from tactics.errors import DatabaseDown, GatewayError
-from tactics.gateways.ports import Item
-from tactics.store import assets, items, users
+from tactics.gateways.ports import Candidate, Item
+from tactics.store import assets, items, recall, users
 
 
 class LocalItems:
@@ -29,6 +29,34 @@ class LocalItems:
     def sets_of(self, conn: Connection, item_ids: Sequence[str]) -> dict[str, list[str]]:
         """Give the item sets that each item belongs to."""
         return items.sets_of(conn, item_ids)
+
+    def new_to_user(self, conn: Connection, user_id: str, item_ids: Sequence[str]) -> Sequence[Item]:
+        """Give those of some items that the catalogue has and the user never acted on."""
+        return [
+            Item(row.item_id, row.title, row.category, row.price_minor, row.currency, row.attributes)
+            for row in items.new_to_user(conn, user_id, item_ids)
+        ]
+
+
+class LocalRecall:
+    """Items that the same users acted on, learnt from the actions: over connections with a short statement timeout."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Keep the engine: autocommit, with its own pool and `statement_timeout`."""
+        self._engine = engine
+
+    def candidates(self, user_id: str, item_ids: Sequence[str], limit: int) -> Sequence[Candidate]:
+        """Give what goes with the items and is new to the user, the best first.
+
+        Raises:
+            GatewayError: the database did not answer in time.
+        """
+        try:
+            with self._engine.connect() as conn:
+                found = recall.candidates(conn, user_id, item_ids, limit)
+        except (SQLAlchemyError, DatabaseDown) as error:
+            raise GatewayError(f"recall did not answer: {type(error).__name__}") from error
+        return [Candidate(row.item_id, row.score) for row in found]
 
 
 class LocalUsers:

@@ -22,6 +22,16 @@ class Item:
     currency: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
 
+    def to_fact(self) -> dict[str, Any]:
+        """Give what contexts carry of it, and rules see."""
+        return {
+            "item_id": self.item_id,
+            "title": self.title,
+            "category": self.category,
+            "price_minor": self.price_minor,
+            "currency": self.currency,
+        }
+
 
 class ItemGateway(Protocol):
     """The catalogue, and what users did with it."""
@@ -32,6 +42,38 @@ class ItemGateway(Protocol):
 
     def sets_of(self, conn: Connection, item_ids: Sequence[str]) -> dict[str, list[str]]:
         """Give the item sets that each item belongs to."""
+        ...
+
+    def new_to_user(self, conn: Connection, user_id: str, item_ids: Sequence[str]) -> Sequence[Item]:
+        """Give those of some items that the catalogue has and the user never acted on, in any order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An item that was recalled. Scores compare within one answer: the higher, the better it fits."""
+
+    item_id: str
+    score: float
+
+
+class RecallGateway(Protocol):
+    """Which other items fit a user. Has its own connection and time limit: it may fail while the rest works."""
+
+    def candidates(self, user_id: str, item_ids: Sequence[str], limit: int) -> Sequence[Candidate]:
+        """Give items that go with those that the user acted on.
+
+        Args:
+            user_id: whose.
+            item_ids: what the user acted on, favourites first, then the latest; some of it.
+            limit: at most so many.
+
+        Returns:
+            The best first; none where nothing fits.
+
+        Raises:
+            GatewayError: there is no answer in time, or none that can be read.
+        """
         ...
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from tactics.domain.context import SHOWN, ItemContext, TacticsInstanceContext
-from tactics.domain.expression import express
+from tactics.domain.expression import express, express_item
 from tactics.processor import processor
 from tactics.run import Run
 
+_SHOWN_OF_ITEM = ("item_id", "title", "price_minor", "currency", "promotion_price_minor", "rule", "unmet", "text")
 
-@processor(needs=TacticsInstanceContext, when=lambda ctx: ctx.outcome in SHOWN)
+
+@processor(needs=TacticsInstanceContext, link="grant", after=("handle_item_promotion", "send_benefit"), when=lambda ctx: ctx.outcome in SHOWN)
 def build_result(ctx: TacticsInstanceContext, run: Run) -> None:
     """Put the answer together."""
-    words = express(ctx.activity, ctx.outcome or "", ctx.assets, ctx.language)
+    words = express(ctx)
     ctx.result = {
         "activity": ctx.activity.code,
         "execution_id": str(run.execution.id),
@@ -25,7 +27,7 @@ def build_result(ctx: TacticsInstanceContext, run: Run) -> None:
 
 
 def shown_items(ctx: TacticsInstanceContext) -> list[dict[str, object]]:
-    """Give the items as the answer shows them."""
+    """Give the items as the answer shows them, each with its price in words."""
     items = ctx.items if isinstance(ctx, ItemContext) else []
-    kept = ("item_id", "title", "price_minor", "currency", "promotion_price_minor", "rule")
-    return [{key: item[key] for key in kept if item.get(key) is not None} for item in items]
+    worded = ({**item, "text": express_item(item, ctx) or None} for item in items)
+    return [{key: item[key] for key in _SHOWN_OF_ITEM if item.get(key) is not None} for item in worded]

@@ -7,7 +7,7 @@ from tactics.processor import processor
 from tactics.run import Run
 
 
-@processor(needs=TacticsInstanceContext, when=lambda ctx: bool(ctx.activity.channels.prepare))
+@processor(needs=TacticsInstanceContext, link="grant", when=lambda ctx: bool(ctx.activity.channels.prepare))
 def check_event(ctx: TacticsInstanceContext, run: Run) -> None:
     """Stop as `not_prepared` where no event has prepared it. An activity without prepare channels needs none."""
     if run.instance.prepared_event_id is None:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from tactics import rules
-from tactics.behaviour import behaviour_facts
 from tactics.domain.context import TacticsInstanceContext
+from tactics.gathering import rule_facts
 from tactics.processor import processor
 from tactics.run import Run
 
 
-@processor(needs=TacticsInstanceContext)
+@processor(needs=TacticsInstanceContext, after=("check_event", "load_prepared"))
 def check_rule(ctx: TacticsInstanceContext, run: Run) -> None:
     """Evaluate the rule over everything known by now; stop with the reasons unless it matches and gives something."""
-    rule, needs = ctx.activity.parsed_rule, ctx.activity.rule_needs
-    if needs.user_attributes is None or needs.user_attributes:
-        ctx.user = run.gateways.users.attributes(run.conn, ctx.user_id)
-    facts = ctx.facts()
-    if needs.behaviours:
-        facts["behaviours"] = behaviour_facts(run.conn, run.gateways.items, ctx.user_id, needs.behaviours, ctx.now)
-    found = rules.calculate(rule, facts)
+    found = rules.calculate(ctx.activity.parsed_rule, rule_facts(ctx, run))
     ctx.status = found.status
     ctx.effects = [dict(effect) for effect in found.effects]
     ctx.reasons = [reason.to_json() for reason in found.reasons]

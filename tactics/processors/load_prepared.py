@@ -7,7 +7,12 @@ from tactics.processor import processor
 from tactics.run import Run
 
 
-@processor(needs=TacticsInstanceContext, when=lambda ctx: bool(ctx.activity.channels.prepare))
+@processor(
+    needs=TacticsInstanceContext,
+    link="grant",
+    after=("check_event",),
+    when=lambda ctx: bool(ctx.activity.channels.prepare),
+)
 def load_prepared(ctx: TacticsInstanceContext, run: Run) -> None:
     """Take the prepared data that the instance row vouches for; any other is as good as none."""
     found = run.found_prepared

@@ -13,13 +13,4 @@ MOST_ITEMS = 20
 def query_item(ctx: ItemContext, run: Run) -> None:
     """Fill the context's items: favourites first, then the latest, at most MOST_ITEMS."""
     found = run.gateways.items.of_user(run.conn, ctx.user_id, MOST_ITEMS)
-    ctx.items = [
-        {
-            "item_id": item.item_id,
-            "title": item.title,
-            "category": item.category,
-            "price_minor": item.price_minor,
-            "currency": item.currency,
-        }
-        for item in found
-    ]
+    ctx.items = [item.to_fact() for item in found]

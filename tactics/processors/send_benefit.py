@@ -9,7 +9,7 @@ from tactics.processor import processor
 from tactics.run import Run
 
 
-@processor(needs=TacticsInstanceContext, when=lambda ctx: bool(ctx.effects))
+@processor(needs=TacticsInstanceContext, after=("check_rule", "query_asset"), when=lambda ctx: bool(ctx.effects))
 def send_benefit(ctx: TacticsInstanceContext, run: Run) -> None:
     """Grant, reuse or replay; the control group is counted here, and given nothing new."""
     row = run.execution

@@ -61,6 +61,7 @@ from tactics.rules.engine import Evaluation, calculate
 from tactics.rules.explain import Explanation, explain
 from tactics.rules.facts import Facts
 from tactics.rules.needs import BehaviourNeed, Needs, needs
+from tactics.rules.price import PriceAnswer, price
 from tactics.rules.problem import Problem, RuleError
 from tactics.rules.reason import Reason
 from tactics.rules.registry import Registry
@@ -82,6 +83,7 @@ __all__ = [
     "Node",
     "Not",
     "Or",
+    "PriceAnswer",
     "Problem",
     "Reason",
     "Registry",
@@ -131,6 +133,7 @@ __all__ = [
     "order_percent_off",
     "order_quantity",
     "parse",
+    "price",
     "rebate",
     "resource",
     "seconds_since",

@@ -43,7 +43,10 @@ def check(rule: object, open_aliases: bool = False, registry: Registry | None = 
 def problems_of(rule: object, *, open_aliases: bool, registry: Registry | None = None) -> list[Problem]:
     """As `check`, as a list of problems; empty when there are none."""
     if isinstance(rule, Node):
-        rule = rule.to_json()
+        try:
+            rule = rule.to_json()
+        except RecursionError:
+            return [too_deep()]
     if rule is None:
         return [Problem("", "null_rule", "there is no rule")]
     checker = _Checker(default_registry if registry is None else registry, open_aliases=open_aliases)
@@ -51,6 +54,11 @@ def problems_of(rule: object, *, open_aliases: bool, registry: Registry | None =
     if not checker.problems and _is_too_big(rule):
         checker.add("", "limit", f"the rule has more than {MAX_BYTES} bytes as JSON")
     return checker.problems
+
+
+def too_deep() -> Problem:
+    """The problem of a rule that was built deeper than Python can walk, far beyond the limit."""
+    return Problem("", "limit", f"the rule is nested deeper than {MAX_DEPTH}")
 
 
 def _is_too_big(rule: object) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from tactics.rules.blocks import default_registry
-from tactics.rules.check import problems_of
+from tactics.rules.check import problems_of, too_deep
 from tactics.rules.codec import parse
 from tactics.rules.facts import Facts
 from tactics.rules.plan import Plan, PlannedSo, Run, Verdict, plan
@@ -72,7 +72,10 @@ def prepared(rule: object, registry: Registry | None) -> Plan:
     """The rule made ready to run, kept for as long as the rule lives; raises RuleError when it is not well-formed."""
     registry = default_registry if registry is None else registry
     node = cast("Rule", rule if isinstance(rule, Node) else parse(rule, registry))
-    ready = cast("Plan | None", registry.plans.get(node))
+    try:
+        ready = cast("Plan | None", registry.plans.get(node))
+    except RecursionError:
+        raise RuleError([too_deep()]) from None
     if ready is None:
         problems = problems_of(node, open_aliases=False, registry=registry)
         if problems:

@@ -18,7 +18,7 @@ from tactics.store.tables import activity, activity_channel, activity_version, r
 
 Change = Literal["new", "updated", "unchanged"]
 Status = Literal["draft", "live", "paused"]
-Revision = Literal["activities", "behaviour_rules", "item_sets"]
+Revision = Literal["activities", "behaviour_rules", "chains", "item_sets"]
 
 _BY_CHANNEL = (
     select(activity.c.code, activity.c.version, activity.c.priority)

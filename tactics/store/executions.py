@@ -23,7 +23,7 @@ class ExecutionRow:
     """An execution as stored.
 
     `step` names the next one (None: the first), `attempts` the only attempt that may run; `waits` of them met a busy
-    instance.
+    instance. `chain_id` is the version of a stored chain (None: the chain in code).
     """
 
     id: UUID
@@ -45,6 +45,7 @@ class ExecutionRow:
     trace: list[dict[str, Any]] | None = None
     finished_at: datetime | None = None
     waits: int = 0
+    chain_id: int | None = None
 
     def new(self) -> dict[str, Any]:
         """Give what is inserted of an execution that has not begun."""
@@ -72,6 +73,7 @@ _NEW = (
     "locked",
     "attempts",
     "business_at",
+    "chain_id",
 )
 _COLUMNS = [execution.c[name] for name in ExecutionRow.__slots__]
 _BY_ID = select(*_COLUMNS).where(execution.c.id == bindparam("execution"))
@@ -294,7 +296,10 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int
         .values(
             next_attempt_at=None,
             outcome="parked",
-            reason=func.coalesce(execution.c.reason, "no attempt came to an end"),
+            reason=func.coalesce(
+                execution.c.reason,
+                func.concat("no attempt", literal(" at step ") + execution.c.step, " came to an end"),
+            ),
             finished_at=func.clock_timestamp(),
         )
     )

@@ -1,4 +1,4 @@
-"""Grant records, stock, limits' counters, the outbox: what the grant's transaction writes."""
+"""Grant records; and the one call that writes a grant with its assets, outbox row, limits' counters and stock."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from psycopg.types.json import Jsonb
+from sqlalchemy import Connection, and_, select, update
 
-from tactics.store.tables import OPEN_STATES, benefit, grant_record, limit_counter, outbox
-from tactics.store.tables import benefit_code as pool
+from tactics.domain.asset import Asset
+from tactics.store.statement import Statement
+from tactics.store.tables import OPEN_STATES, grant_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,62 +41,85 @@ class GrantRow:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """What an instance's grants add up to."""
+class Terms:
+    """What a grant takes, and what stands against it.
 
-    highest_count: int
-    taken: int
-    open_grant_id: UUID | None
+    `stock`: how many of each benefit. `pools`: the benefits whose assets each need a code. Limits: None is no limit.
+    """
+
+    stock: dict[str, int]
+    pools: list[str]
+    per_user: int | None
+    per_day: int | None
+    budget_minor: int | None
+    held_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of a grant; `outcome`, `will_send_count`, `detail` and `codes` as the database's function says."""
+
+    outcome: str
+    will_send_count: int | None
+    detail: str
+    codes: dict[str, str]
 
 
 _COLUMNS = [grant_record.c[name] for name in GrantRow.__slots__]
-_OF_INSTANCE = (grant_record.c.user_id == bindparam("user"), grant_record.c.activity_code == bindparam("activity"))
-_HISTORY = select(
-    func.coalesce(func.max(grant_record.c.will_send_count), 0),
-    func.count().filter(grant_record.c.state != "refused"),
-    func.array_agg(grant_record.c.id).filter(grant_record.c.state.in_(OPEN_STATES)),
-).where(*_OF_INSTANCE)
-_ADD = upsert(grant_record).on_conflict_do_nothing().returning(grant_record.c.id)
-_TAKE_STOCK = (
-    update(benefit)
-    .where(
-        benefit.c.activity_code == bindparam("activity"),
-        benefit.c.code == bindparam("benefit"),
-        or_(benefit.c.remaining.is_(None), benefit.c.remaining >= bindparam("needed")),
-    )
-    .values(remaining=benefit.c.remaining - bindparam("needed"))
-    .returning(benefit.c.code)
+_GIVE = Statement(
+    "SELECT outcome, will_send_count, detail, codes FROM tactics_grant_benefit("
+    "$1::text, $2::text, $3::int, $4::uuid, $5::uuid, $6::text, $7::text, $8::boolean, $9::jsonb, $10::bigint,"
+    " $11::jsonb, $12::jsonb, $13::text[], $14::timestamptz, $15::date, $16::boolean, $17::boolean, $18::bigint,"
+    " $19::bigint, $20::bigint)"
 )
-_COUNT = (
-    upsert(limit_counter)
-    .values(
-        activity_code=bindparam("activity"), scope=bindparam("scope"), period=bindparam("period"), used=bindparam("add")
-    )
-    .on_conflict_do_update(
-        index_elements=[limit_counter.c.activity_code, limit_counter.c.scope, limit_counter.c.period],
-        set_={"used": limit_counter.c.used + bindparam("add")},
-        where=limit_counter.c.used + bindparam("add") <= bindparam("limit"),
-    )
-    .returning(limit_counter.c.used)
-)
-_OUTBOX = insert(outbox)
 
 
-def history(conn: Connection, user_id: str, activity_code: str) -> History:
-    """Add up the grants of an instance: the highest count, how many are not refused, and the open one."""
-    highest, taken, open_ids = conn.execute(_HISTORY, {"user": user_id, "activity": activity_code}).one()
-    return History(highest, taken, open_ids[0] if open_ids else None)
+def give(conn: Connection, row: GrantRow, assets: Sequence[Asset], terms: Terms) -> Verdict:
+    """Write a grant with everything that belongs to it, or nothing at all, and say which.
 
-
-def add(conn: Connection, row: GrantRow) -> bool:
-    """Insert a grant, unless one of its unique keys is taken: count, execution, best-only event, open, usable.
-
-    Returns:
-        Whether it was inserted.
+    Args:
+        conn: a transaction that holds the instance row's lock.
+        row: the grant as it will be; which one it is, is counted here.
+        assets: one a line; those of pools get their codes here.
+        terms: what it takes, and what stands against it.
     """
-    values = {name: getattr(row, name) for name in GrantRow.__slots__}
-    settled = row.business_at if row.state == "granted" else None
-    return conn.execute(_ADD, {**values, "settled_at": settled}).one_or_none() is not None
+    outcome, count, detail, codes = _GIVE.one(
+        conn,
+        row.user_id,
+        row.activity_code,
+        row.activity_version,
+        row.id,
+        row.execution_id,
+        row.event_source,
+        row.event_id,
+        row.best_only,
+        Jsonb(row.lines),
+        row.value_minor,
+        Jsonb([_asset(one) for one in assets]),
+        Jsonb(terms.stock),
+        terms.pools,
+        row.business_at,
+        row.day,
+        row.assets_unknown,
+        terms.held_out,
+        terms.per_user,
+        terms.per_day,
+        terms.budget_minor,
+    )
+    return Verdict(outcome, count, detail or "", codes or {})
+
+
+def _asset(one: Asset) -> dict[str, Any]:
+    return {
+        "id": str(one.id),
+        "line": one.line,
+        "benefit_code": one.benefit_code,
+        "kind": one.kind,
+        "value_minor": one.value_minor,
+        "currency": one.currency,
+        "details": one.details,
+        "valid_until": one.valid_until.isoformat(),
+    }
 
 
 def find_rival(conn: Connection, wanted: GrantRow) -> GrantRow | None:
@@ -142,63 +166,3 @@ def set_usable(conn: Connection, user_id: str, grant_id: UUID, *, usable: bool, 
     conn.execute(
         update(grant_record).where(grant_record.c.user_id == user_id, grant_record.c.id == grant_id).values(values)
     )
-
-
-def take_stock(conn: Connection, activity_code: str, benefit_code: str, needed: int) -> bool:
-    """Take from a benefit's stock, all or nothing.
-
-    Returns:
-        False when there is not enough.
-    """
-    values = {"activity": activity_code, "benefit": benefit_code, "needed": needed}
-    return conn.execute(_TAKE_STOCK, values).one_or_none() is not None
-
-
-def take_codes(conn: Connection, activity_code: str, benefit_code: str, asset_ids: Sequence[UUID]) -> list[str] | None:
-    """Take one code of a benefit's pool for each asset.
-
-    Returns:
-        The codes in the order of the assets, or None when the pool has too few.
-    """
-    free = (
-        select(pool.c.code)
-        .where(
-            pool.c.activity_code == activity_code,
-            pool.c.benefit_code == benefit_code,
-            pool.c.asset_id.is_(None),
-        )
-        .order_by(pool.c.position)
-        .limit(len(asset_ids))
-        .with_for_update(skip_locked=True)
-    )
-    codes = list(conn.execute(free).scalars())
-    if len(codes) < len(asset_ids):
-        return None
-    for code, asset_id in zip(codes, asset_ids, strict=True):
-        conn.execute(
-            update(pool)
-            .where(
-                pool.c.activity_code == activity_code,
-                pool.c.benefit_code == benefit_code,
-                pool.c.code == code,
-            )
-            .values(asset_id=asset_id)
-        )
-    return codes
-
-
-def count_within(conn: Connection, activity_code: str, scope: str, period: str, *, add: int, limit: int) -> bool:
-    """Add to a limit's counter, if that stays within the limit.
-
-    Returns:
-        False when it would not.
-    """
-    if add > limit:
-        return False
-    values = {"activity": activity_code, "scope": scope, "period": period, "add": add, "limit": limit}
-    return conn.execute(_COUNT, values).one_or_none() is not None
-
-
-def add_outbox(conn: Connection, topic: str, key: str, payload: dict[str, Any]) -> None:
-    """Tell other systems, in the same transaction as what is told."""
-    conn.execute(_OUTBOX, {"topic": topic, "key": key, "payload": payload})

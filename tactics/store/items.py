@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, any_, bindparam, case, func, or_, select
+from sqlalchemy import Connection, Row, any_, bindparam, case, exists, false, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import Text
 
@@ -23,6 +23,11 @@ _SETS_OF = select(item_set.c.item_id, item_set.c.item_set).where(
     item_set.c.item_id == any_(bindparam("items", type_=ARRAY(Text)))
 )
 
+_NEW_TO_USER = select(item).where(
+    item.c.item_id == any_(bindparam("items", type_=ARRAY(Text))),
+    ~exists().where(user_item.c.user_id == bindparam("user"), user_item.c.item_id == item.c.item_id),
+)
+
 
 def of_user(conn: Connection, user_id: str, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
     """Give the items that a user acted on, favourites first, then the latest; unknown items have no title."""
@@ -35,6 +40,11 @@ def sets_of(conn: Connection, item_ids: Sequence[str]) -> dict[str, list[str]]:
     for item_id, name in conn.execute(_SETS_OF, {"items": sorted(set(item_ids))}):
         found[item_id].append(name)
     return found
+
+
+def new_to_user(conn: Connection, user_id: str, item_ids: Sequence[str]) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Give those of some items that the catalogue has and a user never acted on."""
+    return conn.execute(_NEW_TO_USER, {"user": user_id, "items": list(item_ids)}).all()
 
 
 def categories_of(conn: Connection, item_ids: Sequence[str]) -> dict[str, str]:
@@ -66,6 +76,8 @@ def record_actions(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
                 "favourite": or_(user_item.c.favourite, new.favourite),
                 "last_action": case((later, new.last_action), else_=user_item.c.last_action),
                 "last_at": func.greatest(user_item.c.last_at, new.last_at),
+                # An item that was too old for recall may be among the latest again.
+                "learnt": func.nullif(user_item.c.learnt, false()),
             },
         ),
         list(rows),

@@ -116,6 +116,32 @@ behaviour_rule = _table(
     CheckConstraint("cooldown_s >= 0", name="cooldown"),
 )
 
+stored_chain = _table(
+    "stored_chain",
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    _time("updated_at", null=False, now=True),
+)
+
+# Versions neither change nor go: executions name them by id.
+stored_chain_version = _table(
+    "stored_chain_version",
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _text("name"),
+    Column("version", Integer, nullable=False),
+    _text("template_type"),
+    _text("link"),
+    Column("channel_codes", ARRAY(Text), comment="null: all that no other stored chain names"),
+    Column("steps", ARRAY(Text), nullable=False),
+    _time("created_at", null=False, now=True),
+    UniqueConstraint("name", "version"),
+    ForeignKeyConstraint(["name"], ["stored_chain.name"]),
+    CheckConstraint("link IN ('prepare', 'grant')", name="link"),
+    CheckConstraint("cardinality(channel_codes) > 0", name="channel_codes"),
+    CheckConstraint("cardinality(steps) > 0", name="steps"),
+)
+
 # One row per kind of set-up; bumped in the transaction that changes it, so that processes know when to read it again.
 revision = _table("revision", Column("name", Text, primary_key=True), Column("value", BigInteger, nullable=False))
 
@@ -207,8 +233,29 @@ user_item = _table(
     _flag("favourite"),
     _text("last_action"),
     _time("last_at", null=False),
+    Column("learnt", Boolean, comment="null: recall has to look at it; true: counted in item_pair; false: too old for it"),
     PrimaryKeyConstraint("user_id", "item_id"),
     Index("ix_user_item_user_id_last_at", "user_id", "last_at"),
+    Index("ix_user_item_to_learn", "user_id", postgresql_where=text("learnt IS NULL")),
+)
+
+# Users who acted on both; an item with itself is who acted on it. Both ways round, so that one index answers.
+item_pair = _table(
+    "item_pair",
+    _text("item_id"),
+    _text("other_id"),
+    Column("users", BigInteger, nullable=False),
+    PrimaryKeyConstraint("item_id", "other_id"),
+    CheckConstraint("users > 0", name="users"),
+    Index("ix_item_pair_item_id_users_other_id", "item_id", "users", "other_id"),
+)
+
+# A row while item_pair is learnt anew: up to which user.
+recall_rebuild = _table(
+    "recall_rebuild",
+    _text("reached_user_id"),
+    _time("started_at", null=False, now=True),
+    PrimaryKeyConstraint("started_at"),
 )
 
 user_action = _table(
@@ -298,6 +345,7 @@ execution = _table(
     _time("business_at", null=False),
     _time("created_at", null=False, now=True),
     _time("finished_at"),
+    Column("chain_id", BigInteger, comment="null: the chain in code; 0: whoever starts it chooses"),
     PrimaryKeyConstraint("user_id", "id"),
     UniqueConstraint("user_id", "event_source", "event_id", "activity_code", name="uq_execution_event_instance"),
     CheckConstraint("link IN ('prepare', 'grant')", name="link"),

@@ -1,75 +1,71 @@
-"""Where a placement's time goes: SQL, Redis, and the rest, which is Python."""
+"""How much of a stretch of time goes into waiting for Postgres and for Redis; the rest is Python.
+
+It looks at the drivers, not at the engine: at what psycopg waits for, and at what redis-py is asked to do.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, Self
 
+import psycopg
 import redis
-from sqlalchemy import event
+from redis.client import Pipeline
 
-from tactics.runtime import Runtime
-
-_COMMAND = "execute_command"
+_WATCHED: tuple[tuple[type, str, str], ...] = (
+    (psycopg.Connection, "wait", "sql"),
+    (psycopg.Connection, "commit", "commit"),
+    (redis.Redis, "execute_command", "redis"),
+    (Pipeline, "execute", "redis"),
+)
 
 
 class TimeSpent:
-    """Adds up, while it is entered, the time of SQL statements, commits and Redis commands."""
+    """Adds up, while it is entered, the time of waits for Postgres, of commits and of Redis trips in this process."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        """Remember whom to watch."""
-        self._engines = [one for one in (runtime.engine, runtime.assets_engine) if one is not None]
-        self._redis = runtime.redis
-        self.sql_s = self.commit_s = self.redis_s = self.all_s = 0.0
-        self.statements = self.redis_trips = 0
+    def __init__(self) -> None:
+        """Begin at nothing."""
+        self.all_s = 0.0
+        self._seconds = dict.fromkeys(("sql", "commit", "redis"), 0.0)
+        self._counts = dict.fromkeys(("sql", "commit", "redis"), 0)
+        self._kept: list[tuple[type, str, Any]] = []
 
     def __enter__(self) -> Self:
         """Begin."""
-        for engine in self._engines:
-            event.listen(engine, "before_cursor_execute", self._before)
-            event.listen(engine, "after_cursor_execute", self._after)
-            event.listen(engine, "commit", self._commit)
-        self._execute: Any = getattr(redis.Redis, _COMMAND)
-        watch = self
-
-        def execute(client: redis.Redis, *args: Any, **options: Any) -> Any:
-            started = time.perf_counter()
-            try:
-                return watch._execute(client, *args, **options)
-            finally:
-                watch.redis_s += time.perf_counter() - started
-                watch.redis_trips += 1
-
-        setattr(redis.Redis, _COMMAND, execute)
+        for owner, name, part in _WATCHED:
+            original = getattr(owner, name)
+            self._kept.append((owner, name, original))
+            setattr(owner, name, self._watching(original, part))
         self._started = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End."""
         self.all_s = time.perf_counter() - self._started
-        setattr(redis.Redis, _COMMAND, self._execute)
-        for engine in self._engines:
-            event.remove(engine, "before_cursor_execute", self._before)
-            event.remove(engine, "after_cursor_execute", self._after)
-            event.remove(engine, "commit", self._commit)
+        for owner, name, original in self._kept:
+            setattr(owner, name, original)
 
-    def _before(self, _conn: Any, _cursor: Any, _statement: str, _params: Any, context: Any, _many: bool) -> None:
-        context.bench_started = time.perf_counter()
+    def _watching(self, original: Callable[..., Any], part: str) -> Callable[..., Any]:
+        def watched(*args: Any, **options: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return original(*args, **options)
+            finally:
+                self._seconds[part] += time.perf_counter() - started
+                self._counts[part] += 1
 
-    def _after(self, _conn: Any, _cursor: Any, _statement: str, _params: Any, context: Any, _many: bool) -> None:
-        self.sql_s += time.perf_counter() - context.bench_started
-        self.statements += 1
-
-    def _commit(self, _conn: Any) -> None:
-        self.statements += 1
+        return watched
 
     def per_call(self, calls: int) -> dict[str, float]:
-        """Give the figures of one call."""
-        rest = self.all_s - self.sql_s - self.redis_s
+        """Give the milliseconds and trips of one call; `sql_ms` without commits, `python_ms` the rest."""
+        ms = {part: seconds * 1000 / calls for part, seconds in self._seconds.items()}
+        whole = self.all_s * 1000 / calls
         return {
-            "placement_sql_statements": round(self.statements / calls, 1),
-            "placement_sql_share": round(self.sql_s / self.all_s, 3),
-            "placement_redis_trips": round(self.redis_trips / calls, 1),
-            "placement_redis_share": round(self.redis_s / self.all_s, 3),
-            "placement_python_and_commit_share": round(rest / self.all_s, 3),
+            "sql_ms": ms["sql"] - ms["commit"],  # a commit waits too
+            "sql_trips": (self._counts["sql"] - self._counts["commit"]) / calls,
+            "commit_ms": ms["commit"],
+            "redis_ms": ms["redis"],
+            "redis_trips": self._counts["redis"] / calls,
+            "python_ms": whole - ms["sql"] - ms["redis"],
         }

@@ -306,9 +306,9 @@ def test_visit_is_answered_without_redis(shop: Shop, nowhere: str, monkeypatch: 
     assert result.stdout.startswith("★ A coupon of 5.00 USD\n")
 
 
-def test_answer_shows_promotion_prices_notes_and_silence() -> None:
-    """Promotion prices stand beside the old ones, notes are shown, and no activity at all is said."""
-    item = {"item_id": "7", "title": "Tea", "price_minor": 1000, "promotion_price_minor": 800, "currency": "USD"}
+def test_answer_shows_the_words_of_items_notes_and_silence() -> None:
+    """Items are shown with their words, where they have any; notes are shown, and no activity at all is said."""
+    item = {"item_id": "7", "title": "Tea", "price_minor": 1000, "text": "8.00 USD instead of 10.00 USD"}
     result = {
         "activity": "a",
         "outcome": "pending",

@@ -10,7 +10,7 @@ import pytest
 
 from tactics import rules
 from tactics.domain.activity import TacticsActivity
-from tactics.domain.grant import GrantLine, idempotency_id, largest_value, lines_of, new_assets, stock_needed
+from tactics.domain.grant import GrantLine, largest_value, lines_of, new_assets, stock_needed
 from tests.driving import NOON
 from tests.making import activity
 
@@ -31,11 +31,6 @@ def _lines(*effects: tuple[Any, int]) -> tuple[GrantLine, ...]:
     found = rules.calculate(rules.so(*actions), {}).effects
     given = [{**effect, "times": times} for effect, (_, times) in zip(found, effects, strict=True)]
     return lines_of(_activity(rules.so(*actions)), given)
-
-
-def test_idempotency_id_is_of_activity_user_and_count() -> None:
-    """A grant's id names its activity, user and count, so that every retry of it has the same."""
-    assert idempotency_id("camp18", "7", 2) == "camp18:7:2"
 
 
 def test_each_effect_becomes_a_line_of_its_kind() -> None:

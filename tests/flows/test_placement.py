@@ -64,7 +64,7 @@ def test_answer_says_what_the_contract_says(drive: Drive) -> None:
         "activity": "camp18",
         "outcome": "granted",
         "placement": "top",
-        "items": [{"item_id": "7", "title": "Tea", "price_minor": 800, "currency": "USD"}],
+        "items": [{"item_id": "7", "title": "Tea", "price_minor": 800, "currency": "USD", "text": "8.00 USD"}],
     }
     assert answer["execution_ids"][0] == shown["execution_id"]
     (asset,) = shown["assets"]

@@ -126,7 +126,7 @@ def test_build_result_shows_what_is_shown() -> None:
     ctx, run = _ctx(outcome="granted", items=items), _run()
     build_result(ctx, run)
     assert ctx.result is not None
-    assert ctx.result["items"] == [{"item_id": "7", "title": "Tea", "price_minor": 0, "rule": "r"}]
+    assert ctx.result["items"] == [{"item_id": "7", "title": "Tea", "price_minor": 0, "rule": "r", "text": "0.00 USD"}]
     assert set(ctx.result) == {"activity", "execution_id", "outcome", "expression", "assets", "items"}
     ctx = _ctx(outcome="granted", notes=["n"], placement="top")
     build_result(ctx, run)

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from tactics.runtime import Runtime
-from tactics.store import activities, grants
+from tactics.store import activities
 from tests.driving import Drive, after, asset_of, at_checkout, became
 from tests.making import activity, document
 
@@ -120,5 +120,7 @@ def _grant(conn: Connection, user: str) -> None:
         ),
         new,
     )
-    assert grants.count_within(conn, "camp18", "day", DAY.isoformat(), add=1, limit=3)
-    assert grants.count_within(conn, "camp18", "budget", "", add=500, limit=2_000)
+    count = text("SELECT tactics_count_within('camp18', :scope, :period, :add, :limit)")
+    for scope, period, add, limit in (("day", DAY.isoformat(), 1, 3), ("budget", "", 500, 2_000)):
+        given = {"scope": scope, "period": period, "add": add, "limit": limit}
+        assert conn.execute(count, given).scalar_one()

@@ -1,0 +1,177 @@
+-- The grant, as one call: what DESIGN calls its transaction's part. The caller holds the instance row's lock.
+--
+-- Statements in this order, for rows lock in the order instance, activity's counters, benefit: due assets expire; a
+-- usable one ends it (`reused`); then control group, open grant, limit per user; then the record, its assets, codes,
+-- outbox row, and last the counters and the stock, which are hot. What is not there takes back all that was written.
+--
+-- `outcome`: granted, reused, holdout, pending, limit_user, limit_day, limit_budget, sold_out, or rival: one of the
+-- unique keys is taken, and the caller looks up by which grant. `detail`: the open grant's id, the benefit that is sold
+-- out. `will_send_count`: which grant this is, or would be; for limit_user, how many there were. `codes`: asset id → code.
+CREATE FUNCTION tactics_grant_benefit(
+    p_user text, p_activity text, p_version int, p_grant uuid, p_execution uuid, p_source text, p_event text,
+    p_best_only boolean, p_lines jsonb, p_value bigint, p_assets jsonb, p_stock jsonb, p_pools text[],
+    p_at timestamptz, p_day date, p_assets_unknown boolean, p_held_out boolean,
+    p_per_user bigint, p_per_day bigint, p_budget bigint
+) RETURNS TABLE (outcome text, will_send_count int, detail text, codes jsonb)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_usable int;
+    v_due int;
+    v_highest int;
+    v_taken bigint;
+    v_open uuid;
+    v_count int;
+    v_codes jsonb;
+    v_pool text;
+    v_benefit text;
+    v_needed bigint;
+BEGIN
+    SELECT count(*) FILTER (WHERE valid_until > p_at), count(*) FILTER (WHERE valid_until <= p_at)
+        INTO v_usable, v_due
+        FROM asset
+        WHERE user_id = p_user AND activity_code = p_activity AND status IN ('available', 'claimed');
+    IF v_due > 0 THEN
+        PERFORM tactics_expire_assets(p_user, p_activity, p_at);
+    END IF;
+    IF v_usable > 0 THEN
+        RETURN QUERY SELECT 'reused', NULL::int, NULL, NULL::jsonb;
+        RETURN;
+    END IF;
+    IF p_held_out THEN
+        RETURN QUERY SELECT 'holdout', NULL::int, NULL, NULL::jsonb;
+        RETURN;
+    END IF;
+
+    SELECT coalesce(max(will_send_count), 0), count(*) FILTER (WHERE state <> 'refused'),
+           (array_agg(id) FILTER (WHERE state IN ('pending', 'unknown', 'parked')))[1]
+        INTO v_highest, v_taken, v_open
+        FROM grant_record
+        WHERE user_id = p_user AND activity_code = p_activity;
+    IF v_open IS NOT NULL THEN
+        RETURN QUERY SELECT 'pending', NULL::int, v_open::text, NULL::jsonb;
+        RETURN;
+    END IF;
+    -- Without an answer of the asset query the count is taken as none: a repeat user meets the replay of grant 1.
+    IF v_taken >= p_per_user AND NOT (p_assets_unknown AND v_taken > 0) THEN
+        RETURN QUERY SELECT 'limit_user', v_taken::int, NULL, NULL::jsonb;
+        RETURN;
+    END IF;
+    v_count := CASE WHEN p_assets_unknown THEN 1 ELSE v_highest + 1 END;
+
+    BEGIN
+        INSERT INTO grant_record (
+            id, user_id, activity_code, activity_version, will_send_count, idempotency_id, execution_id, event_source,
+            event_id, best_only, state, usable, lines, value_minor, day, assets_unknown, business_at, settled_at)
+        VALUES (
+            p_grant, p_user, p_activity, p_version, v_count, p_activity || ':' || p_user || ':' || v_count,
+            p_execution, p_source, p_event, p_best_only, 'granted', true, p_lines, p_value, p_day, p_assets_unknown,
+            p_at, p_at)
+        ON CONFLICT DO NOTHING;
+        IF NOT FOUND THEN
+            RETURN QUERY SELECT 'rival', v_count, NULL, NULL::jsonb;
+            RETURN;
+        END IF;
+        FOREACH v_pool IN ARRAY p_pools LOOP
+            v_codes := coalesce(v_codes, '{}') || tactics_take_codes(p_activity, v_pool, p_assets);
+        END LOOP;
+        INSERT INTO asset (
+            id, user_id, activity_code, grant_id, line, benefit_code, kind, status, value_minor, currency, details,
+            valid_from, valid_until, status_at)
+        SELECT one.id, p_user, p_activity, p_grant, one.line, one.benefit_code, one.kind, 'available', one.value_minor,
+               one.currency,
+               CASE WHEN v_codes ? one.id::text
+                    THEN one.details || jsonb_build_object('code', v_codes -> one.id::text) ELSE one.details END,
+               p_at, one.valid_until, p_at
+        FROM jsonb_to_recordset(p_assets) AS one (
+            id uuid, line int, benefit_code text, kind text, value_minor bigint, currency text, details jsonb,
+            valid_until timestamptz);
+        INSERT INTO outbox (topic, key, payload)
+        SELECT 'tactics.granted', p_activity || ':' || p_user || ':' || v_count,
+               jsonb_build_object(
+                   'activity', p_activity, 'user_id', p_user, 'grant_id', p_grant, 'will_send_count', v_count,
+                   'assets', jsonb_agg(
+                       jsonb_build_object(
+                           'asset_id', given.id, 'benefit', given.benefit_code, 'kind', given.kind,
+                           'status', given.status, 'value_minor', given.value_minor, 'currency', given.currency,
+                           'valid_from', given.valid_from, 'valid_until', given.valid_until) || given.details
+                       ORDER BY given.line))
+        FROM asset AS given
+        WHERE given.user_id = p_user AND given.grant_id = p_grant;
+
+        IF p_per_day IS NOT NULL AND NOT tactics_count_within(p_activity, 'day', p_day::text, 1, p_per_day) THEN
+            RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'limit_day';
+        END IF;
+        IF p_budget IS NOT NULL AND NOT tactics_count_within(p_activity, 'budget', '', p_value, p_budget) THEN
+            RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'limit_budget';
+        END IF;
+        FOR v_benefit, v_needed IN SELECT key, value::bigint FROM jsonb_each_text(p_stock) ORDER BY key COLLATE "C" LOOP
+            UPDATE benefit
+            SET remaining = remaining - v_needed
+            WHERE activity_code = p_activity AND code = v_benefit AND (remaining IS NULL OR remaining >= v_needed);
+            IF NOT FOUND THEN
+                RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'sold_out', DETAIL = v_benefit;
+            END IF;
+        END LOOP;
+    EXCEPTION WHEN SQLSTATE 'TA001' THEN
+        GET STACKED DIAGNOSTICS v_benefit = PG_EXCEPTION_DETAIL;
+        RETURN QUERY SELECT SQLERRM, v_count, v_benefit, NULL::jsonb;
+        RETURN;
+    END;
+    RETURN QUERY SELECT 'granted', v_count, NULL, v_codes;
+END
+$$;
+
+-- Marks what is due as expired, and grants of which nothing is left as no longer usable.
+CREATE FUNCTION tactics_expire_assets(p_user text, p_activity text, p_at timestamptz) RETURNS void
+LANGUAGE sql AS $$
+    UPDATE asset SET status = 'expired', status_at = p_at
+    WHERE user_id = p_user AND activity_code = p_activity AND status IN ('available', 'claimed')
+        AND valid_until <= p_at;
+    UPDATE grant_record SET usable = false
+    WHERE user_id = p_user AND activity_code = p_activity AND usable AND NOT EXISTS (
+        SELECT FROM asset
+        WHERE asset.user_id = p_user AND asset.grant_id = grant_record.id AND status IN ('available', 'claimed'));
+$$;
+
+-- Takes one code of a benefit's pool for each of its assets; gives asset id → code.
+CREATE FUNCTION tactics_take_codes(p_activity text, p_benefit text, p_assets jsonb) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_asset text;
+    v_code text;
+    v_codes jsonb := '{}';
+BEGIN
+    FOR v_asset IN
+        SELECT one ->> 'id' FROM jsonb_array_elements(p_assets) AS one
+        WHERE one ->> 'benefit_code' = p_benefit ORDER BY (one ->> 'line')::int
+    LOOP
+        UPDATE benefit_code SET asset_id = v_asset::uuid
+        WHERE activity_code = p_activity AND benefit_code = p_benefit AND code = (
+            SELECT free.code FROM benefit_code AS free
+            WHERE free.activity_code = p_activity AND free.benefit_code = p_benefit AND free.asset_id IS NULL
+            ORDER BY free.position LIMIT 1 FOR UPDATE SKIP LOCKED)
+        RETURNING code INTO v_code;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'sold_out', DETAIL = p_benefit;
+        END IF;
+        v_codes := v_codes || jsonb_build_object(v_asset, v_code);
+    END LOOP;
+    RETURN v_codes;
+END
+$$;
+
+-- Adds to a limit's counter, if that stays within the limit.
+CREATE FUNCTION tactics_count_within(p_activity text, p_scope text, p_period text, p_add bigint, p_limit bigint)
+RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_add > p_limit THEN
+        RETURN false;
+    END IF;
+    INSERT INTO limit_counter (activity_code, scope, period, used) VALUES (p_activity, p_scope, p_period, p_add)
+    ON CONFLICT (activity_code, scope, period) DO UPDATE SET used = limit_counter.used + p_add
+        WHERE limit_counter.used + p_add <= p_limit;
+    RETURN FOUND;
+END
+$$;

@@ -1,0 +1,23 @@
+"""Gathering what an activity's rule sees: what the context knows, and what the rule reads of the user beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tactics.behaviour import behaviour_facts
+from tactics.domain.context import TacticsInstanceContext
+from tactics.run import Run
+
+
+def rule_facts(ctx: TacticsInstanceContext, run: Run) -> dict[str, Any]:
+    """Give the facts, loading of user and behaviours only what the rule reads.
+
+    The user stays in the context, so that a later step does not ask again.
+    """
+    needs = ctx.activity.rule_needs
+    if ctx.user is None and (needs.user_attributes is None or needs.user_attributes):
+        ctx.user = run.gateways.users.attributes(run.conn, ctx.user_id)
+    facts = ctx.facts()
+    if needs.behaviours:
+        facts["behaviours"] = behaviour_facts(run.conn, run.gateways.items, ctx.user_id, needs.behaviours, ctx.now)
+    return facts
