@@ -3,10 +3,11 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+BENCH  := $(VENV)/.installed-bench
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench up lock
+.PHONY: help setup demo test check lint bench profile up lock
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +38,16 @@ lint: setup ## formatting, lint, types, import contracts
 
 check: lint test ## what CI runs
 
-bench: setup ## measure, as ratios against baselines of the same run (ARGS="--json FILE")
+bench: $(BENCH) ## measure, as ratios against baselines of the same run (ARGS="--json FILE", "--only KEY", "--quick")
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+profile: $(BENCH) ## draw where the time of a placement and of an event goes (ARGS="--out FOLDER")
+	@$(BIN)/python -m tests.bench.profile $(ARGS)
+
+# What only benchmarks need, on top of the rest and at the same versions.
+$(BENCH): $(STAMP) requirements/bench.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
 
 lock: ## renew requirements/*.txt: newest versions that resolve together, with hashes
 	$(PYTHON) -m venv .venv-lock
@@ -47,4 +56,7 @@ lock: ## renew requirements/*.txt: newest versions that resolve together, with h
 		--python-version 3.11 pyproject.toml --extra server -o requirements/server.txt
 	UV_SYSTEM_CERTS=1 .venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 pyproject.toml --extra server --group demo --group dev -o requirements/dev.txt
+	UV_SYSTEM_CERTS=1 .venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 pyproject.toml --extra server --group demo --group dev --group bench \
+		--constraint requirements/dev.txt -o requirements/bench.txt
 	rm -rf .venv-lock

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import InvalidTaskError
 from celery.worker.request import Request
+from celery.worker.strategy import default as default_strategy
 from kombu import Queue
 
 from tactics.config import Settings
@@ -22,6 +24,7 @@ MASKED = "(…)"
 _HARMLESS = frozenset(
     {"StepFailed", "DatabaseDown", "RedisDown", "WorkerLostError", "TimeLimitExceeded", "SoftTimeLimitExceeded"}
 )
+_PARTS = ("arguments", "named arguments", "options")
 
 
 def failure_shown(described: str) -> str:
@@ -56,6 +59,37 @@ class MaskedRequest(TacticsRequest):
     def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002  # as Celery calls it
         """Describe the delivery; by default Celery would show the arguments themselves."""
         return {**super().info(safe=True), "args": MASKED, "kwargs": MASKED}
+
+
+def strict(task: Any, app: Any, consumer: Any) -> Callable[..., Any]:
+    """Make what a worker does with a task's messages: Celery's own, but for those that no task can be made of.
+
+    Celery refuses some of these; others end the worker, and are handed to the next one.
+    """
+    receive = default_strategy(task, app, consumer)
+
+    def receive_well_formed(message: Any, body: Any, *rest: Any) -> Any:
+        _check_form(message, older=body is not None)
+        return receive(message, body, *rest)
+
+    return receive_well_formed
+
+
+def _check_form(message: Any, *, older: bool) -> None:
+    """Raise where a message is not as Celery's protocols want it: worker and log then get over it."""
+    payload, limits = message.payload, message.headers.get("timelimit")
+    if isinstance(payload, dict) and (older or "args" in payload):  # protocol 1, and what is between 1 and 2
+        parts, task_id = [payload.get("args", []), payload.get("kwargs", {}), {}], payload.get("id")
+    else:
+        parts, task_id = payload, message.headers.get("id")
+    if not isinstance(parts, list) or [type(part) for part in parts[:2]] != [list, dict] or len(parts) != len(_PARTS):
+        raise InvalidTaskError(f"its body is not {', '.join(_PARTS)}")
+    if not isinstance(parts[2], dict | None):
+        raise InvalidTaskError("its options are not a mapping")
+    if not isinstance(task_id, str):
+        raise InvalidTaskError("it has no id")
+    if limits is not None and not (isinstance(limits, list) and len(limits) == len(("hard", "soft"))):
+        raise InvalidTaskError("its time limits are not a pair")
 
 
 class TacticsApp(Celery):  # type: ignore[misc]  # Celery ships no types

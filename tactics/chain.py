@@ -142,7 +142,7 @@ class TacticsTask(Task):  # type: ignore[misc]  # Celery ships no types
     ignore_result = True
     typing = True
     throws = (StepFailed,)
-    Request = "tactics.celery_app:TacticsRequest"
+    Request, Strategy = "tactics.celery_app:TacticsRequest", "tactics.celery_app:strict"
     tracer: Any = None
 
     @property

@@ -13,6 +13,23 @@ from structlog.typing import Processor
 _CHATTY = ("celery.app.trace", "celery.beat", "celery.worker.strategy", "alembic", "kombu")
 
 
+# It quotes whole what it cannot make a task of: somebody's event, under a wrong name.
+_QUOTING = "celery.worker.consumer.consumer"
+
+
+def _without_messages(record: logging.LogRecord) -> bool:
+    """Leave of a record that quotes a message only the first line, which says what is wrong with it."""
+    told = str(record.msg)
+    if record.name == _QUOTING and ("message body was" in told or "decode message body" in told):
+        first = told.splitlines()[0].partition(" [")[0]
+        cause = record.args[0] if isinstance(record.args, tuple) and record.args else None
+        if "decode" in first:
+            cause = type(cause).__name__  # its text quotes, too
+        record.msg, record.args = first, (cause,) if "%" in first else ()
+        record.exc_info = record.exc_text = None
+    return True
+
+
 def configure_logs(level: int | str = logging.INFO, stream: TextIO | None = None) -> None:
     """Send structlog's events and the standard library's records the same way.
 
@@ -53,6 +70,7 @@ def configure_logs(level: int | str = logging.INFO, stream: TextIO | None = None
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
+    handler.addFilter(_without_messages)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

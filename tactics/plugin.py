@@ -202,8 +202,13 @@ def _cause(plugin: Plugin, error: BaseException) -> str:
     text = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
     if isinstance(error, ModuleNotFoundError) and f"{plugin.module}.".startswith(f"{error.name}."):
         return f"{text}; it is looked for where this was started ({Path.cwd()}), on PYTHONPATH, and among the installed"
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if "importlib" not in one.filename]
-    if isinstance(error, SyntaxError) or frames[-1].filename == __file__:
+    ours = str(Path(__file__).parent)
+    frames = [
+        one
+        for one in traceback.extract_tb(error.__traceback__)
+        if not one.filename.startswith(ours) and "importlib" not in one.filename
+    ]
+    if isinstance(error, SyntaxError) or not frames:
         return text
     return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})"
 

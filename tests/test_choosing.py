@@ -68,7 +68,7 @@ def _save(drive: Drive, *steps: str, name: str = "mine", link: Link = "grant", c
 
 def _switch(drive: Drive, *, on: bool, name: str = "mine") -> None:
     with drive.runtime.engine.begin() as conn:
-        chains.set_enabled(conn, name, on)
+        chains.set_enabled(conn, name, yes=on)
 
 
 def _ran(drive: Drive, link: Link = "grant") -> list[str]:

@@ -15,7 +15,7 @@ from sqlalchemy import make_url, text
 from tactics.config import Settings
 from tests.journey import Shop, offer, open_shop
 
-STEPS = ("query_item", "save_prepared", "record_event", "finish_execution")
+STEPS = ("query_item", "recall_item", "handle_item_promotion", "save_prepared", "record_event", "finish_execution")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from tactics.cli import (
     attach,
     audit,
     catalogue,
+    chain,
     db,
     demo,
     event,
@@ -58,6 +59,7 @@ app.command()(up.up)
 app.command()(serve.worker)
 app.command()(serve.beat)
 app.add_typer(activity.app, name="activity")
+app.add_typer(chain.app, name="chain")
 app.add_typer(catalogue.users, name="users")
 app.add_typer(catalogue.items, name="items")
 app.add_typer(catalogue.item_sets, name="item-sets")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
 from tactics.cli.output import Json, print_json, print_table
 from tactics.errors import BadInput
-
-if TYPE_CHECKING:
-    from tactics.runtime import Runtime
 
 
 def explain(
@@ -32,32 +29,25 @@ def explain(
 
     The answer comes first; below it is what it rests on.
     """
+    from tactics.cli import attach
     from tactics.flows.explain import explain_execution, explain_user
 
     if execution is not None:
         if user is not None or activity is not None or at is not None:
             raise BadInput("give an execution alone, or --user and --activity (and --at), not both")
-        runtime, queues = _known()
-        found = explain_execution(runtime, _uuid(execution), queues=queues)
+        wanted = _uuid(execution)
+        known = attach.app()
+        found = explain_execution(known.runtime, wanted, app=known)
     elif user is None or activity is None:
         raise BadInput("what is to be explained? Give an execution's id, or --user and --activity")
     else:
-        runtime, queues = _known()
-        found = explain_user(runtime, user, activity, _time(at), queues=queues)
+        moment = _time(at)
+        known = attach.app()
+        found = explain_user(known.runtime, user, activity, moment, app=known)
     if json:
         print_json(found)
     else:
         _show(found)
-
-
-def _known() -> tuple[Runtime, Mapping[str, str]]:
-    """Open the runtime, and find out which steps have a queue of their own."""
-    from tactics.cli import attach
-
-    app = attach.app()
-    return app.runtime, {
-        step.name: step.options["queue"] for step in app.processors.values() if "queue" in step.options
-    }
 
 
 def _uuid(text: str) -> UUID:
@@ -109,6 +99,7 @@ def _show_execution(one: Mapping[str, Any] | None) -> None:
     _heading(f"Execution {one['id']}")
     typer.echo(f"  {one['link']} on {one['channel_code']}, for event {one['event_id']} of {one['event_source']}")
     typer.echo(f"  outcome {one['outcome'] or 'none yet'}, attempt {one['attempts']} of {one['max_attempts']}")
+    typer.echo(f"  chain: {_chain(one['chain'])}")
     for name in ("reason", "step", "queue", "next_attempt_at", "finished_at"):
         if one[name]:
             typer.echo(f"  {name.replace('_', ' ')}: {one[name]}")
@@ -116,6 +107,15 @@ def _show_execution(one: Mapping[str, Any] | None) -> None:
         print_table(
             ("step", "outcome", "ms"), ((part["step"], part["outcome"], part.get("ms")) for part in one["trace"])
         )
+    for part in one["trace"] or ():
+        for note in part.get("notes", ()):
+            typer.echo(f"  note of {part['step']}: {note}")
+
+
+def _chain(one: Mapping[str, Any]) -> str:
+    if one["in"] == "stored":
+        return f"{one['name']}, version {one['version']} (stored)"
+    return "the template's own (in code)" if one["in"] == "code" else "not chosen yet"
 
 
 def _show_rules(found: Iterable[Mapping[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 
 from tactics.errors import BadInput, DatabaseDown, InvalidPlugin, NotConfigured, NotFound, RedisDown, TacticsError
 
@@ -27,28 +28,9 @@ def explain(error: BaseException) -> TacticsError | None:
     if isinstance(error, TacticsError):
         return error
     # What was never imported cannot have been raised; importing it here would make every failure slow.
-    if "sqlalchemy" in sys.modules and (found := _of_database(error)):
-        return found
-    if "tactics.rules" in sys.modules:
-        from tactics.rules import RuleError
-
-        if isinstance(error, RuleError):
-            return TacticsError(
-                f"a rule cannot be read here: {error}. Is its plugin loaded? `tactics plugins` lists them"
-            )
-    if "tactics.embedded" in sys.modules:
-        from tactics.embedded import EmbeddedError
-        from tactics.supervisor import SupervisorError
-
-        if isinstance(error, EmbeddedError | SupervisorError):
-            return TacticsError(str(error))
-    if "redis" in sys.modules:
-        import redis
-
-        if isinstance(error, redis.ConnectionError | redis.TimeoutError):
-            return RedisDown(f"cannot reach Redis: {error}")
-        if isinstance(error, redis.RedisError):
-            return RedisDown(f"Redis refused: {error}")
+    for module, turn in _TURNS.items():
+        if module in sys.modules and (found := turn(error)):
+            return found
     return None
 
 
@@ -63,3 +45,34 @@ def _of_database(error: BaseException) -> TacticsError | None:
     if isinstance(error, exc.TimeoutError):
         return DatabaseDown("no connection to the database came free in time")
     return None
+
+
+def _of_rules(error: BaseException) -> TacticsError | None:
+    from tactics.rules import RuleError
+
+    if isinstance(error, RuleError):
+        return TacticsError(f"a rule cannot be read here: {error}. Is its plugin loaded? `tactics plugins` lists them")
+    return None
+
+
+def _of_servers(error: BaseException) -> TacticsError | None:
+    from tactics.embedded import EmbeddedError
+    from tactics.supervisor import SupervisorError
+
+    return TacticsError(str(error)) if isinstance(error, EmbeddedError | SupervisorError) else None
+
+
+def _of_redis(error: BaseException) -> TacticsError | None:
+    import redis
+
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        return RedisDown(f"cannot reach Redis: {error}")
+    return RedisDown(f"Redis refused: {error}") if isinstance(error, redis.RedisError) else None
+
+
+_TURNS: Mapping[str, Callable[[BaseException], TacticsError | None]] = {
+    "sqlalchemy": _of_database,
+    "tactics.rules": _of_rules,
+    "tactics.embedded": _of_servers,
+    "redis": _of_redis,
+}

@@ -11,14 +11,16 @@ from tactics.domain.plain import plain_problem
 from tactics.errors import BadInput
 
 
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+def _named_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("name at least one code, or leave the key out for all codes")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"{', '.join(map(repr, twice))} stands in it twice")
     return names
 
 
-Codes = Annotated[tuple[Code, ...], Field(min_length=1), AfterValidator(_each_once)]
+Codes = Annotated[tuple[Code, ...], AfterValidator(_named_once)]
 
 
 class ChainDocument(Document):
@@ -28,7 +30,7 @@ class ChainDocument(Document):
     template_type: Code
     link: Link
     channel_codes: Codes | None = None
-    steps: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=128)], ...], Field(min_length=1)]
+    steps: tuple[Annotated[str, Field(min_length=1, max_length=128)], ...]
 
     def to_json(self) -> dict[str, Any]:
         """Give the document as it could be imported again."""
@@ -60,5 +62,6 @@ def parse_chain(document: object) -> ChainDocument:
 
 def refused(name: str, problems: list[dict[str, str]]) -> BadInput:
     """Give the error that lists what is wrong with a chain."""
-    lines = "; ".join(f"{problem['path'] or '/'}: {problem['message']}" for problem in problems)
-    return BadInput(f"chain {name!r}: {lines}", chain=name, problems=problems)
+    lines = [f"{problem['path'] or '/'}: {problem['message']}" for problem in problems]
+    text = " " + lines[0] if len(lines) == 1 else "".join(f"\n  {line}" for line in lines)
+    return BadInput(f"chain {name!r}:{text}", chain=name, problems=problems)

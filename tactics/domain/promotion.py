@@ -21,6 +21,11 @@ def lowers_prices(activity: TacticsActivity) -> bool:
     return changes_prices(activity.parsed_rule)
 
 
+def in_currency(item: Mapping[str, Any], activity: TacticsActivity) -> bool:
+    """Tell whether an item costs money of the activity's currency; one that names none does."""
+    return item.get("currency") in {None, activity.currency}
+
+
 def promoted(item: Mapping[str, Any], activity: TacticsActivity, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Give an item with its price under the activity's rule: `promotion_price_minor`, `rule` and `unmet`.
 
@@ -35,7 +40,7 @@ def promoted(item: Mapping[str, Any], activity: TacticsActivity, facts: Mapping[
         facts: what the rule sees. An order's price of the item counts, and is shown, instead of the catalogue's.
     """
     plain = {key: value for key, value in item.items() if key not in _ADDED}
-    if not lowers_prices(activity) or item.get("currency") not in {None, activity.currency}:
+    if not lowers_prices(activity) or not in_currency(item, activity):
         return plain
     for order in (*_readable(facts.get("order"), activity), {}):
         try:

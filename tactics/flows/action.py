@@ -214,7 +214,7 @@ def _accept_or_requeue(app: TacticsApp, message: Mapping[str, Any]) -> tuple[Rec
         (receipt,), refs = accept_events(app, [message])
     except SoftTimeLimitExceeded:
         raise Reject("its time was up before it was stored", requeue=True) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, nobody knows whether the event is stored
         log.warning("event_not_stored", error=failure_text(error))
         with suppress(SoftTimeLimitExceeded):
             time.sleep(REQUEUE_WAIT_S)

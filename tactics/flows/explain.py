@@ -5,10 +5,10 @@ Read top-down: the activity → the instance → the executions and visits → t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -16,25 +16,27 @@ from sqlalchemy import Connection, Row
 
 from tactics import rules
 from tactics.behaviour import behaviour_facts
+from tactics.celery_app import TacticsApp
+from tactics.choosing import chain_of
 from tactics.domain.activity import TacticsActivity
-from tactics.errors import NotFound
+from tactics.errors import NotFound, TacticsError
 from tactics.flows.verdict import in_words, summary, visit_in_words
 from tactics.runtime import Runtime
-from tactics.store import activities, history, stock, users
+from tactics.store import activities, chains, history, stock, users
+from tactics.store.executions import ExecutionRow
 from tactics.store.history import Entry
 
-NO_QUEUES: Mapping[str, str] = MappingProxyType({})
 MOST = 10
 """So many executions, visits and events are shown, the newest."""
 
 
-def explain_execution(runtime: Runtime, execution_id: UUID, *, queues: Mapping[str, str] = NO_QUEUES) -> dict[str, Any]:
+def explain_execution(runtime: Runtime, execution_id: UUID, *, app: TacticsApp | None = None) -> dict[str, Any]:
     """Explain an execution, as of the business time at which it ran.
 
     Args:
         runtime: database and gateways.
         execution_id: which.
-        queues: steps that have a queue of their own → that queue.
+        app: knows the steps' queues; None says no more of where an execution waits than the step that was written down.
 
     Returns:
         Plain data as JSON has it; `summary` answers in sentences, the rest is what they rest on.
@@ -51,7 +53,7 @@ def explain_execution(runtime: Runtime, execution_id: UUID, *, queues: Mapping[s
                 execution=str(execution_id),
             )
         activity = runtime.activity(asked["activity_code"], asked["activity_version"])
-        return _explain(runtime, conn, asked["user_id"], activity, asked["business_at"], asked, queues)
+        return _explain(runtime, conn, asked["user_id"], activity, asked["business_at"], asked, app)
 
 
 def explain_user(
@@ -60,7 +62,7 @@ def explain_user(
     activity_code: str,
     at: datetime | None = None,
     *,
-    queues: Mapping[str, str] = NO_QUEUES,
+    app: TacticsApp | None = None,
 ) -> dict[str, Any]:
     """Explain what a user got from an activity, by its current version.
 
@@ -69,7 +71,7 @@ def explain_user(
         user_id: who.
         activity_code: of which activity.
         at: business time: nothing later is looked at, and behaviour rules are evaluated then; None is now.
-        queues: steps that have a queue of their own → that queue.
+        app: knows the steps' queues; None says no more of where an execution waits than the step that was written down.
 
     Returns:
         As `explain_execution`; `execution` is the newest placement's, null where there was none.
@@ -85,7 +87,7 @@ def explain_user(
         moment = at or runtime.now(conn)
         found = history.executions_of(conn, user_id, activity_code, until=moment, limit=MOST)
         newest = next((one for one in found if one["link"] == "grant"), None)
-        return _explain(runtime, conn, user_id, activity, moment, newest, queues)
+        return _explain(runtime, conn, user_id, activity, moment, newest, app)
 
 
 def _begin_snapshot(conn: Connection) -> None:
@@ -99,7 +101,7 @@ def _explain(
     activity: TacticsActivity,
     at: datetime,
     asked: Entry | None,
-    queues: Mapping[str, str],
+    app: TacticsApp | None,
 ) -> dict[str, Any]:
     code, channels = activity.code, activity.channels
     executions = history.executions_of(conn, user_id, code, until=at, limit=MOST)
@@ -115,12 +117,12 @@ def _explain(
         "activity": _activity(conn, activity, activities.current(conn, code), user_id, at),
         "instance": instance,
         "prepared_then": prepared_then,
-        "execution": _execution(conn, asked, runtime.settings.max_attempts, queues),
-        "executions": [_short(one, queues) for one in executions],
+        "execution": _execution(runtime, conn, asked, app),
+        "executions": [_short(runtime, one, app) for one in executions],
         "visits": [_visit(conn, activity, one) for one in visits],
         "grants": history.grants_of(conn, user_id, code),
         "behaviour_rules": [
-            _behaviour_rule(runtime, conn, user_id, code, key, at, queues)
+            _behaviour_rule(runtime, conn, user_id, code, key, at, app)
             for key in (() if prepared_then else channels.prepare)
         ],
         "events_not_done": history.events_not_done(conn, user_id, limit=MOST),
@@ -160,30 +162,47 @@ def _instance(conn: Connection, row: Entry | None) -> dict[str, Any]:
     return {"exists": True, "prepared": prepared, **named, "prepared_by": (by or key) if prepared else None}
 
 
-def _execution(
-    conn: Connection, row: Entry | None, max_attempts: int, queues: Mapping[str, str]
-) -> dict[str, Any] | None:
+def _execution(runtime: Runtime, conn: Connection, row: Entry | None, app: TacticsApp | None) -> dict[str, Any] | None:
     if row is None:
         return None
     return {
         **row,
         "text": in_words(row["outcome"]),
-        "max_attempts": max_attempts,
-        "queue": _queue(row, queues),
+        "max_attempts": runtime.settings.max_attempts,
+        **_waiting(runtime, row, app),
+        "chain": _chain(conn, row),
         "event": history.event_of(conn, row["event_source"], row["event_id"]),
     }
 
 
-def _queue(row: Entry, queues: Mapping[str, str]) -> str | None:
-    """Name the queue that an unfinished execution's next step is published to; None while its first one has not run."""
-    if row["finished_at"] is not None or row["step"] is None:
-        return None
-    return queues.get(row["step"], str(row["link"]))
+def _chain(conn: Connection, row: Entry) -> dict[str, Any]:
+    """Name the chain that an execution runs: `in` code, stored, or not chosen yet."""
+    if row["chain_id"] is None:
+        return {"in": "code"}
+    found = chains.by_id(conn, row["chain_id"])
+    if found is None:
+        return {"in": "not chosen"}
+    named = {name: getattr(found, name) for name in ("name", "version", "current_version", "enabled")}
+    return {"in": "stored", **named, "template_type": found.document.template_type, "steps": found.document.steps}
 
 
-def _short(row: Entry, queues: Mapping[str, str]) -> dict[str, Any]:
-    names = ("step", "id", "link", "channel_code", "outcome", "reason", "attempts", "business_at", "finished_at")
-    return {**{name: row[name] for name in names}, "queue": _queue(row, queues)}
+def _waiting(runtime: Runtime, row: Entry, app: TacticsApp | None) -> dict[str, Any]:
+    """Name the step that an unfinished execution waits at, and the queue whose workers run it."""
+    step = row["step"]
+    if row["finished_at"] is not None:
+        return {"step": step, "queue": None}
+    if step is None and app is not None:
+        known = ExecutionRow(**{name: row.get(name) for name in ExecutionRow.__slots__})  # type: ignore[arg-type]  # as stored
+        with suppress(TacticsError):  # what cannot be read here, or has no chain yet, has its reason elsewhere
+            step = chain_of(runtime, app, known)[0].name
+    own = app.processors.get(step) if app is not None else None
+    queue = own.options.get("queue", row["link"]) if own is not None else row["link"]
+    return {"step": step, "queue": queue if step is not None else None}
+
+
+def _short(runtime: Runtime, row: Entry, app: TacticsApp | None) -> dict[str, Any]:
+    names = ("id", "link", "channel_code", "outcome", "reason", "attempts", "business_at", "finished_at")
+    return {**{name: row[name] for name in names}, **_waiting(runtime, row, app)}
 
 
 def _visit(conn: Connection, activity: TacticsActivity, row: Entry) -> dict[str, Any]:
@@ -204,7 +223,7 @@ def _behaviour_rule(
     activity_code: str,
     rule_key: str,
     at: datetime,
-    queues: Mapping[str, str],
+    app: TacticsApp | None,
 ) -> dict[str, Any]:
     """Evaluate a behaviour rule for the user as of `at`, with the events that it has emitted."""
     emitted = history.events_on(conn, user_id, "behaviour", [rule_key], until=at, limit=MOST)
@@ -212,7 +231,7 @@ def _behaviour_rule(
     for one in emitted:
         started = history.execution_for(conn, user_id, activity_code, one["source"], one["id"])
         event = {name: one[name] for name in ("source", "id", "at", "routed_at", "parked_reason")}
-        found["events"].append({**event, "execution": started and _short(started, queues)})
+        found["events"].append({**event, "execution": started and _short(runtime, started, app)})
     stored = history.rule_of(conn, rule_key)
     if stored is None:
         return found

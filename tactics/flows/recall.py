@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 BATCH = 100
 """So many users in one transaction."""
-RUN_S = 2.0
+RUN_S = 1.0
 """A run begins no batch after so long: the sweeper may wait for this worker."""
 _AFTER = "recall_after"
 

@@ -86,6 +86,21 @@ def _outcome(data: Data) -> Iterator[str]:
         yield from _queued(one)
     elif one["outcome"] == "parked":
         yield f"It was tried {one['attempts']} times; nothing tries it again."
+    yield from _chain(one)
+
+
+def _chain(one: Data) -> Iterator[str]:
+    chain = one["chain"]
+    if chain["in"] == "not chosen":
+        yield "Which chain it runs is not chosen yet: no process that knows its template has started it."
+    if chain["in"] != "stored":
+        return
+    now = "" if chain["enabled"] else ", which is disabled now"
+    if chain["version"] != chain["current_version"]:
+        now += f"; version {chain['current_version']} is the current one"
+    kind = f"template {chain['template_type']}'s own {one['link']} chain"
+    verb = "runs" if one["outcome"] is None else "ran"
+    yield f"It {verb} the stored chain {chain['name']}, version {chain['version']}, instead of {kind}{now}."
 
 
 def _queued(one: Data) -> Iterator[str]:

@@ -56,7 +56,7 @@ class LocalRecall:
                 found = recall.candidates(conn, user_id, item_ids, limit)
         except (SQLAlchemyError, DatabaseDown) as error:
             raise GatewayError(f"recall did not answer: {type(error).__name__}") from error
-        return [Candidate(row.item_id, row.score) for row in found]
+        return [Candidate(item_id, score) for item_id, score in found]
 
 
 class LocalUsers:

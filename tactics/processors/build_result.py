@@ -7,10 +7,25 @@ from tactics.domain.expression import express, express_item
 from tactics.processor import processor
 from tactics.run import Run
 
-_SHOWN_OF_ITEM = ("item_id", "title", "price_minor", "currency", "promotion_price_minor", "rule", "unmet", "text")
+_SHOWN_OF_ITEM = (
+    "item_id",
+    "title",
+    "price_minor",
+    "currency",
+    "promotion_price_minor",
+    "rule",
+    "unmet",
+    "recalled",
+    "text",
+)
 
 
-@processor(needs=TacticsInstanceContext, link="grant", after=("handle_item_promotion", "send_benefit"), when=lambda ctx: ctx.outcome in SHOWN)
+@processor(
+    needs=TacticsInstanceContext,
+    link="grant",
+    after=("handle_item_promotion", "send_benefit"),
+    when=lambda ctx: ctx.outcome in SHOWN,
+)
 def build_result(ctx: TacticsInstanceContext, run: Run) -> None:
     """Put the answer together."""
     words = express(ctx)

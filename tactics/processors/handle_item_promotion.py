@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tactics.domain.context import ItemContext
-from tactics.domain.promotion import lowers_prices, promoted
+from tactics.domain.promotion import in_currency, lowers_prices, promoted
 from tactics.gathering import rule_facts
 from tactics.processor import processor
 from tactics.run import Run
@@ -32,3 +32,6 @@ def handle_item_promotion(ctx: ItemContext, run: Run) -> None:
     facts = rule_facts(ctx, run)
     ctx.items = [promoted(item, ctx.activity, facts) for item in ctx.items]
     ctx.priced_version = ctx.activity.version
+    foreign = [str(item["item_id"]) for item in ctx.items if not in_currency(item, ctx.activity)]
+    if foreign and ctx.link == "prepare":  # for operators: a visitor sees each item in its own currency
+        ctx.notes.append(f"not in {ctx.activity.currency}, so without promotion: {', '.join(foreign)}")

@@ -12,10 +12,10 @@ from tactics.run import Run
 log = structlog.get_logger()
 
 MOST_RECALLED = 10
-LATE = "prepared without recalled items: recall did not answer"
+WITHOUT = "prepared without recalled items"
 
 
-@processor(needs=ItemContext, when=lambda ctx: bool(ctx.items))
+@processor(needs=ItemContext, after=("query_item",), when=lambda ctx: bool(ctx.items))
 def recall_item(ctx: ItemContext, run: Run) -> None:
     """Add what goes with the user's items, the best first and at most MOST_RECALLED, marked `recalled` with a score.
 
@@ -23,7 +23,7 @@ def recall_item(ctx: ItemContext, run: Run) -> None:
     note says so; then nobody is asked again for a moment, or a batch of preparations would wait for each of them.
     """
     if run.runtime.recall_breaker.tripped:
-        ctx.notes.append(LATE)
+        ctx.notes.append(f"{WITHOUT}: recall did not answer a moment ago")
         return
     known = [str(item["item_id"]) for item in ctx.items]
     try:
@@ -31,7 +31,7 @@ def recall_item(ctx: ItemContext, run: Run) -> None:
     except GatewayError as error:
         run.runtime.recall_breaker.trip()
         log.warning("not_recalled", execution=str(run.execution.id), error=error.message)
-        ctx.notes.append(f"{LATE} ({error.message})")
+        ctx.notes.append(f"{WITHOUT}: {error.message}")
         return
     scores = {one.item_id: round(one.score, 6) for one in found}
     new = run.gateways.items.new_to_user(run.conn, ctx.user_id, list(scores)) if scores else ()

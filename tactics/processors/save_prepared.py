@@ -7,7 +7,12 @@ from tactics.processor import processor
 from tactics.run import Run
 
 
-@processor(needs=TacticsInstanceContext, link="prepare", after=("query_item", "handle_item_promotion"), saves=True)
+@processor(
+    needs=TacticsInstanceContext,
+    link="prepare",
+    after=("query_item", "recall_item", "handle_item_promotion"),
+    saves=True,
+)
 def save_prepared(ctx: TacticsInstanceContext, run: Run) -> None:
     """Write the context's prepared data under this segment's epoch, and which event it is for."""
     run.save_prepared(ctx)

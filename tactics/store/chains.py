@@ -141,7 +141,7 @@ def save(conn: Connection, document: ChainDocument) -> tuple[int, Change]:
     return version, "new" if known is None else "updated"
 
 
-def set_enabled(conn: Connection, name: str, yes: bool) -> bool:
+def set_enabled(conn: Connection, name: str, *, yes: bool) -> bool:
     """Enable or disable a stored chain; tells whether that changed anything.
 
     Raises:

@@ -14,8 +14,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-WINDOW = 50
-"""Of each user, so many items count, the latest: at most WINDOW² pairs a user."""
+from tactics.store.statement import Statement
+
+WINDOW = 20
+"""Of each user, so many items count, the latest, as many as preparation looks at: at most WINDOW² pairs a user."""
 NEIGHBOURS = 20
 """Of each item, so many others are looked at when recalling, those with the most users in common."""
 # Postgres looks for deadlocks after a second; the learner steps back before that, and whoever records actions goes on.
@@ -67,16 +69,16 @@ _FLAG = text(
 _BEGIN_REBUILD = (text("TRUNCATE item_pair, recall_rebuild"), text("INSERT INTO recall_rebuild VALUES ('')"))
 _GO_ON = text("UPDATE recall_rebuild SET reached_user_id = :reached")
 _END_REBUILD = text("DELETE FROM recall_rebuild")
-_RECALL = text(
+_RECALL = Statement(
     "WITH near AS (SELECT pair.other_id, sum(pair.users / sqrt(own.users)) AS weight"
-    " FROM unnest(CAST(:items AS text[])) AS mine (item_id)"
+    " FROM unnest(CAST($1 AS text[])) AS mine (item_id)"
     " JOIN item_pair AS own ON own.item_id = mine.item_id AND own.other_id = mine.item_id"
     " CROSS JOIN LATERAL (SELECT other_id, users FROM item_pair WHERE item_id = mine.item_id"
-    " AND other_id <> mine.item_id ORDER BY users DESC, other_id DESC LIMIT :neighbours) AS pair GROUP BY 1)"
+    " AND other_id <> mine.item_id ORDER BY users DESC, other_id DESC LIMIT $2) AS pair GROUP BY 1)"
     " SELECT near.other_id AS item_id, near.weight / sqrt(other.users) AS score"
     " FROM near JOIN item_pair AS other ON other.item_id = near.other_id AND other.other_id = near.other_id"
-    " WHERE NOT EXISTS (SELECT FROM user_item WHERE user_id = :user AND item_id = near.other_id)"
-    " ORDER BY score DESC, near.other_id LIMIT :limit"
+    " WHERE NOT EXISTS (SELECT FROM user_item WHERE user_id = $3 AND item_id = near.other_id)"
+    " ORDER BY score DESC, near.other_id LIMIT $4"
 )
 _BESIDE = text(
     "SELECT pair.other_id AS item_id, item.title, pair.users, other.users AS of_users,"
@@ -200,14 +202,13 @@ def _write_flags(conn: Connection, flags: Sequence[tuple[Any, ...]]) -> None:
     conn.execute(_FLAG, params)
 
 
-def candidates(conn: Connection, user_id: str, item_ids: Sequence[str], limit: int) -> Sequence[Row[Any]]:
-    """Give what goes with some items and is new to a user: `item_id` and `score`, the best first.
+def candidates(conn: Connection, user_id: str, item_ids: Sequence[str], limit: int) -> Sequence[tuple[str, float]]:
+    """Give what goes with some items and is new to a user: item ids with their score, the best first.
 
     The score adds up, over the items, how many users both have in relation to how many have either (their cosine).
     Of each item only the NEIGHBOURS nearest others are looked at, so the cost does not grow with how popular it is.
     """
-    params = {"user": user_id, "items": list(item_ids), "limit": limit, "neighbours": NEIGHBOURS}
-    return conn.execute(_RECALL, params).all()
+    return _RECALL.all(conn, list(item_ids), NEIGHBOURS, user_id, limit)
 
 
 def beside(conn: Connection, item_id: str, limit: int) -> Sequence[Row[Any]]:

@@ -233,7 +233,9 @@ user_item = _table(
     _flag("favourite"),
     _text("last_action"),
     _time("last_at", null=False),
-    Column("learnt", Boolean, comment="null: recall has to look at it; true: counted in item_pair; false: too old for it"),
+    Column(
+        "learnt", Boolean, comment="null: recall has to look at it; true: counted in item_pair; false: too old for it"
+    ),
     PrimaryKeyConstraint("user_id", "item_id"),
     Index("ix_user_item_user_id_last_at", "user_id", "last_at"),
     Index("ix_user_item_to_learn", "user_id", postgresql_where=text("learnt IS NULL")),

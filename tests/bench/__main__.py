@@ -29,7 +29,7 @@ def main() -> int:
         try:
             figures |= suite.take(measure, QUICK if args.quick else FULL)
         except Exception:  # noqa: BLE001  # the other measures still hold
-            failed.append(measure.__name__.rpartition(".")[2])
+            failed += measure.keys
             traceback.print_exc()
     suite.show(figures)
     if args.json:

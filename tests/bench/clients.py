@@ -45,7 +45,9 @@ class Clients:
 
 
 @contextmanager
-def clients(opens: Callable[..., AbstractContextManager[Work]], arguments: Sequence[tuple[Any, ...]]) -> Iterator[Clients]:
+def clients(
+    opens: Callable[..., AbstractContextManager[Work]], arguments: Sequence[tuple[Any, ...]]
+) -> Iterator[Clients]:
     """Run a client process for each of `arguments`; they are ready when this yields.
 
     Args:
@@ -65,7 +67,7 @@ def clients(opens: Callable[..., AbstractContextManager[Work]], arguments: Seque
             processes.append(process)
         found = Clients(pipes)
         for pipe in pipes:
-            found._answer(pipe)  # noqa: SLF001  # its own factory
+            found._answer(pipe)
         yield found
     finally:
         for pipe in pipes:

@@ -13,7 +13,7 @@ from tests.bench.stage import BATCH, work_through
 
 Messages = Callable[[str, int], list[dict[str, Any]]]
 """Gives so many events, under a name that makes their ids."""
-FIRST = 20
+WARM_UP = 4 * BATCH
 MOST = 5_000
 
 
@@ -37,7 +37,7 @@ class World:
 def compare(small: World, large: World, size: Size) -> dict[str, float]:
     """Give, for behaviour events and for user actions, what one costs in each world (ms), and by how much more.
 
-    A probe says how many events fill a round, in each world by itself: the first few of them also warm up.
+    A probe says how many events fill a round, in each world by itself.
     """
     found: dict[str, float] = {}
     for kind in ("behaviours", "actions"):
@@ -53,11 +53,11 @@ def compare(small: World, large: World, size: Size) -> dict[str, float]:
 
 
 def _enough(world: World, kind: str, seconds: float) -> int:
-    """Find how many events fill so many seconds, in whole batches."""
-    count = FIRST
+    """Find how many events fill so many seconds, in whole batches; the first ones are left out, for they warm up."""
+    world.cost_s(kind, WARM_UP)
+    count = BATCH
     while True:
-        cost_s = world.cost_s(kind, count)
-        wanted = min(MOST, max(BATCH, round(seconds / cost_s / BATCH) * BATCH))
-        if wanted <= 5 * count:
+        wanted = min(MOST, max(BATCH, round(seconds / world.cost_s(kind, count) / BATCH) * BATCH))
+        if wanted <= 2 * count:
             return wanted
-        count = min(wanted, 10 * count)
+        count = wanted

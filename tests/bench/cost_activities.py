@@ -6,8 +6,9 @@ every behaviour event prepares exactly one instance: what has to be done for an 
 only what is registered beside it grows.
 
 Actions choose among all activities evenly; behaviour events the n-th activity as often as 1/n says, as campaigns'
-popularity goes. Of the two kinds of events the worse ratio is the figure. Activities, sets and items come in by the
-public imports. Two workers' processes for each world, on two servers, in turn.
+popularity goes. Of the two kinds of events the worse ratio is the figure. Items and sets come in by the public
+imports; of the activities, one of each kind does, and the others are its clones (`clones`), the same rows under other
+names. Two workers' processes for each world, on two servers, in turn.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
+
 from tactics.flows import setup
-from tests.bench import cost, scene
+from tests.bench import clones, cost, scene
 from tests.bench.size import Size
-from tests.bench.stage import stage
+from tests.bench.stage import MeasureFailed, plain_url, stage
 
 KEYS = ("cost_10k_activities",)
-USERS = 2_000
+USERS = cost.MOST
 ITEMS_OF_A_SET = 5
 KINDS = ("view", "favourite", "add_to_cart", "purchase")
 NEVER = 1_000_000
@@ -48,9 +51,9 @@ def _world(activities: int) -> Iterator[cost.World]:
 
     def behaviours(name: str, count: int) -> list[dict[str, Any]]:
         chosen = chance.choices(range(activities), cum_weights=popularity, k=count)
-        users = [chance.randrange(USERS) for _ in chosen]
+        users = chance.sample(range(USERS), count)  # two at once of one instance would wait for each other
         return [
-            scene.behaviour(f"{name}-{one}", user, f"key{number}")
+            scene.behaviour(f"{name}-{one}", user, f"key-{_name(number)}")
             for one, (number, user) in enumerate(zip(chosen, users, strict=True))
         ]
 
@@ -69,18 +72,40 @@ def _world(activities: int) -> Iterator[cost.World]:
     with stage() as local:
         runtime = local.app.runtime
         setup.import_items(runtime, [scene.item(number) for number in range(activities * ITEMS_OF_A_SET)])
-        setup.import_item_sets(runtime, {f"set{number}": _items(number) for number in range(activities)})
+        setup.import_item_sets(runtime, {f"set-{_name(number)}": _items(number) for number in range(activities)})
         setup.import_users(runtime, [{"user_id": scene.user(number), "level": "gold"} for number in range(USERS)])
-        setup.import_activities(runtime, [_document(number) for number in range(activities)], publish=True)
+        setup.import_activities(runtime, [_document(f"{kind}-{clones.MARK}") for kind in KINDS], publish=True)
+        with psycopg.connect(plain_url(local)) as conn:
+            for position, kind in enumerate(KINDS):
+                clones.clone(conn, f"{kind}-{clones.MARK}", list(range(position, activities, len(KINDS))))
+            clones.remove_marked(conn)
+        # The last one by itself: an import is what tells workers to look again.
+        setup.import_activities(runtime, [_document(_name(activities - 1), priority=1)], publish=True)
+        with psycopg.connect(plain_url(local), autocommit=True) as conn:
+            conn.execute("VACUUM (ANALYZE)")
+            _check(conn, activities)
         yield cost.World(local, behaviours, actions)
+
+
+def _check(conn: psycopg.Connection, activities: int) -> None:
+    live = "SELECT (SELECT count(*) FROM activity WHERE status = 'live'), (SELECT count(*) FROM behaviour_rule WHERE enabled)"
+    if (found := conn.execute(live).fetchone()) != (activities, activities):
+        raise MeasureFailed(f"live activities and enabled rules are {found}, not {activities} each")
 
 
 def _items(number: int) -> list[str]:
     return [str(number * ITEMS_OF_A_SET + one) for one in range(ITEMS_OF_A_SET)]
 
 
-def _document(number: int) -> dict[str, Any]:
-    rule = scene.at_least(NEVER, action=KINDS[number % len(KINDS)], item_set=f"set{number}")
-    return scene.document(
-        f"bench{number}", rule_key=f"key{number}", channel=f"banner{number}", behaviour_rules={f"key{number}": rule}
+def _name(number: int) -> str:
+    """Name what belongs to an activity."""
+    return f"{KINDS[number % len(KINDS)]}-{number}"
+
+
+def _document(name: str, **changes: Any) -> dict[str, Any]:
+    rule = scene.at_least(NEVER, action=name.partition("-")[0], item_set=f"set-{name}")
+    rules = {f"key-{name}": rule}
+    return (
+        scene.document(f"bench-{name}", rule_key=f"key-{name}", channel=f"banner-{name}", behaviour_rules=rules)
+        | changes
     )

@@ -1,9 +1,9 @@
 """What an event costs with a million users who have a history, over what it costs with a thousand.
 
 Both worlds have the same activity and the same past per user (`history`), written in bulk by SQL, then vacuumed and
-analysed. Events are of random users, in both worlds with equally many on one user within a round, namely one: user
-actions that the rule reads and that do not satisfy it, and behaviour events that prepare. Of the two kinds the worse
-ratio is the figure. Two workers' processes for each world, on two servers, in turn.
+analysed. Events are of random users, none of whom comes again before all others did, or the round is over: user actions
+that the rule reads and that do not satisfy it, and behaviour events that prepare. Of the two kinds the worse ratio is
+the figure. Two workers' processes for each world, on two servers, in turn.
 """
 
 from __future__ import annotations
@@ -37,10 +37,8 @@ def _world(users: int) -> Iterator[cost.World]:
     chance = random.Random(users)  # noqa: S311  # the same events in every run
 
     def chosen(count: int) -> list[int]:
-        rounds, rest = divmod(count, users)
-        return [one for _ in range(rounds) for one in chance.sample(range(users), users)] + chance.sample(
-            range(users), rest
-        )
+        order = chance.sample(range(users), min(users, count))
+        return [order[one % len(order)] for one in range(count)]
 
     def behaviours(name: str, count: int) -> list[dict[str, Any]]:
         return scene.behaviours(name, chosen(count))

@@ -45,7 +45,9 @@ def measure(size: Size) -> dict[str, float]:
 
 
 def _beside(ours: Clients, bare: Clients, size: Size, benefits: int, name: str) -> dict[str, float]:
-    rounds = [(_rate(ours, benefits, size.grant_s), _rate(bare, benefits, size.grant_s)) for _ in range(size.rounds + 1)]
+    rounds = [
+        (_rate(ours, benefits, size.grant_s), _rate(bare, benefits, size.grant_s)) for _ in range(size.rounds + 1)
+    ]
     counted = rounds[1:]
     return {
         f"grants_{name}_over_bare": statistics.median(one / other for one, other in counted),

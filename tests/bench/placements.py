@@ -37,12 +37,12 @@ def measure(size: Size) -> dict[str, float]:
             rounds.append((ours, _bare(conn, local.app.runtime.redis, number, size.visits)))
         with TimeSpent() as spent:
             _placements(local, range(users - size.visits, users))
-    ours = statistics.median(one for placements, _ in rounds[1:] for one in placements)
-    bare = statistics.median(one for _, grants in rounds[1:] for one in grants)
+    p50 = statistics.median(one for placements, _ in rounds[1:] for one in placements)
+    floor_p50 = statistics.median(one for _, grants in rounds[1:] for one in grants)
     return {
-        "placement_p50_over_floor": ours / bare,
-        "placement_p50_ms": ours,
-        "floor_p50_ms": bare,
+        "placement_p50_over_floor": p50 / floor_p50,
+        "placement_p50_ms": p50,
+        "floor_p50_ms": floor_p50,
         **{f"placement_{name}": value for name, value in spent.per_call(size.visits).items()},
     }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Collection, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
@@ -16,27 +16,19 @@ from tests.bench.size import Size
 from tests.bench.stage import MeasureFailed
 
 
-class Measure(Protocol):
-    """A module that measures something."""
+@dataclass(frozen=True)
+class Measure:
+    """What is measured together: by which function, under which keys."""
 
-    KEYS: tuple[str, ...]
-    __name__: str
-
-    def measure(self, size: Size) -> dict[str, float]:
-        """Take the measure."""
+    take: Callable[[Size], dict[str, float]]
+    keys: Sequence[str]
 
 
-MEASURES: Sequence[Measure] = (
-    events,
-    actions,
-    placements,
-    latency,
-    grants,
-    cost_activities,
-    cost_users,
-    memory,
-)
-KEYS = tuple(key for one in MEASURES for key in one.KEYS)
+MEASURES = [
+    Measure(module.measure, module.KEYS)
+    for module in (events, actions, placements, latency, grants, cost_activities, cost_users, memory)
+]
+KEYS = tuple(key for one in MEASURES for key in one.keys)
 AIMS = {
     "events_over_stepwise": "≥ 3",
     "events_over_dbos": "≥ 3",
@@ -53,7 +45,7 @@ AIMS = {
 
 def chosen(keys: Collection[str] | None) -> list[Measure]:
     """Give the measures that give these keys; all when None."""
-    return [one for one in MEASURES if keys is None or set(keys) & set(one.KEYS)]
+    return [one for one in MEASURES if keys is None or set(keys) & set(one.keys)]
 
 
 def take(one: Measure, size: Size) -> dict[str, float]:
@@ -63,12 +55,12 @@ def take(one: Measure, size: Size) -> dict[str, float]:
         MeasureFailed: a key is missing, or no finite number.
     """
     started = time.perf_counter()
-    found = one.measure(size)
-    missing = [key for key in one.KEYS if not math.isfinite(found.get(key, math.nan))]
+    found = one.take(size)
+    missing = [key for key in one.keys if not math.isfinite(found.get(key, math.nan))]
     if missing:
         raise MeasureFailed(f"no figure for {', '.join(missing)}: {found}")
     told = ", ".join(f"{name} {value:.3g}" for name, value in found.items())
-    print(f"{', '.join(one.KEYS)}: measured in {time.perf_counter() - started:.0f} s: {told}", file=sys.stderr)
+    print(f"{', '.join(one.keys)}: measured in {time.perf_counter() - started:.0f} s: {told}", file=sys.stderr)
     return {name: float(f"{value:.4g}") for name, value in found.items()}
 
 

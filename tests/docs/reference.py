@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -15,6 +16,7 @@ from tactics import rules
 from tactics.cli.app import app
 from tactics.config import Settings
 from tactics.store.tables import metadata
+from tactics.templates import TEMPLATES
 from tests.docs.blocks import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
@@ -68,6 +70,20 @@ def _columns() -> Iterator[tuple[str, str]]:
         )
 
 
+def steps() -> str:
+    """Give every step that comes with Tactics, with what it asks of a chain."""
+    return _table(("step", "what it does", "context", "only in", "after"), _steps())
+
+
+def _steps() -> Iterator[tuple[str, ...]]:
+    found = {step.name: step for template in TEMPLATES for step in template.processors}
+    for name, step in sorted(found.items()):
+        module = import_module(step.function.__module__)
+        what = re.sub(r" \(C-.*\)", "", (module.__doc__ or "").splitlines()[0].partition(": ")[2])
+        after = " ".join(f"`{one}`" for one in step.after)
+        yield f"`{name}`", what, f"`{step.needs.__name__}`", step.link or "", after
+
+
 def commands() -> str:
     """Give every command with its arguments and options."""
     return "".join(_command(get_command(app), ("tactics",))).rstrip("\n") + "\n"
@@ -118,6 +134,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "blocks": blocks,
     "columns": columns,
     "commands": commands,
+    "steps": steps,
 }
 
 

@@ -12,6 +12,7 @@ from tactics import rules
 from tactics.cli.files import documents
 from tactics.domain.activity import parse_activity
 from tactics.domain.behaviour_rule import is_rule_document, parse_behaviour_rules
+from tactics.domain.chain import parse_chain
 from tests.docs.blocks import DOCS, Block, blocks, shows
 from tests.making import document
 
@@ -39,6 +40,8 @@ def test_yaml_is_an_activity_or_a_part_of_one(one: Block, tmp_path: Path) -> Non
             assert rules.check(part)["ok"]
         elif is_rule_document(part):
             parse_behaviour_rules(part)
+        elif "chain" in part:
+            parse_chain(part)
         else:
             parse_activity({**document(), **part})
 

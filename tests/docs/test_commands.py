@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -35,8 +35,8 @@ def _starts(path: Path) -> str | None:
     return next((one.text for one in blocks(path) if one.mark == "background"), None)
 
 
-def _exported(one: Block) -> dict[str, str]:
-    pairs = [word.partition("=") for word in shlex.split(one.text, comments=True)]
+def _exported(lines: Sequence[str]) -> dict[str, str]:
+    pairs = [word.partition("=") for line in lines for word in shlex.split(line, comments=True)]
     return {name: value for name, equals, value in pairs if equals}
 
 
@@ -98,13 +98,15 @@ class _Reader:
         if one.mark == "file":
             (self.folder / str(one.value)).write_text(one.text)
         elif one.mark == "needs":
-            self.env.update({**_exported(one), **self._addresses()})
+            self.env.update({**_exported(one.text.splitlines()), **self._addresses()})
         elif one.language == "sh" and one.mark == "background":
             self.stack.enter_context(_running(one.text, self.folder, self.env, f"line{one.line}"))
         elif one.language == "sh" and one.mark != "not run":
             if one.mark != "at once":
                 self._wait()
             self._type(one)
+            # What follows is typed in the same terminal.
+            self.env.update(_exported([line for line in one.text.splitlines() if line.startswith("export ")]))
 
     def _type(self, one: Block) -> None:
         command = ["bash", "-euo", "pipefail", "-c", one.text]

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from tactics import errors
 from tactics.domain.activity import BehaviourRule, Benefit, Channels, Limits, Schedule, TacticsActivity
 from tactics.domain.asset import TRANSITIONS
+from tactics.domain.chain import ChainDocument
 from tactics.domain.context import REASONS, SHOWN
 from tactics.domain.event import DATA_TYPES
 from tactics.runtime import Runtime
@@ -34,11 +35,11 @@ def _first_cells(page: str) -> set[str]:
 
 
 def test_there_are_generated_pages() -> None:
-    """Command line, settings, rules and tables follow from the code; without them the next test would hold nothing."""
-    assert [path.stem for path in reference.pages()] == ["cli", "rules", "settings", "tables"]
+    """Steps, command line, settings, rules and tables follow from the code; without them the next test would hold nothing."""
+    assert [path.stem for path in reference.pages()] == ["chain", "cli", "rules", "settings", "tables"]
 
 
-@pytest.mark.parametrize("page", ["cli", "rules", "settings", "tables"])
+@pytest.mark.parametrize("page", ["chain", "cli", "rules", "settings", "tables"])
 def test_generated_parts_are_current(page: str) -> None:
     """A page says what the code says today; `python -m tests.docs.reference` renews it."""
     found = (FOLDER / f"{page}.md").read_text()
@@ -64,6 +65,12 @@ def test_every_outcome_and_error_is_described() -> None:
         one.code for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.TacticsError)
     }
     assert found >= codes - {"error"}
+
+
+def test_every_key_of_a_chain_is_described() -> None:
+    """No key of a chain's document is missing from its page, and no other is promised."""
+    page = (FOLDER / "chain.md").read_text().split("## What is checked")[0]
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(ChainDocument.model_fields)
 
 
 def test_every_table_is_described() -> None:

@@ -88,11 +88,12 @@ def test_facts_leave_out_what_is_not_known() -> None:
 
 def test_prepared_data_is_what_the_context_type_says() -> None:
     """Preparation leaves the prepared fields and no others; a placement takes back those and no others."""
-    ctx = ItemContext(activity(), EVENT, "prepare", NOON, items=[{"item_id": "7"}], user={"a": 1})
-    assert ctx.prepared_data() == {"items": [{"item_id": "7"}]}
+    ctx = ItemContext(activity(), EVENT, "prepare", NOON, items=[{"item_id": "7"}], priced_version=2, user={"a": 1})
+    assert ctx.prepared_data() == {"items": [{"item_id": "7"}], "priced_version": 2}
     other = ItemContext(activity(), EVENT, "grant", NOON)
     other.refill({**ctx.prepared_data(), "language": "zh", "user": {}})
-    assert (other.items, other.prepared, other.language, other.user) == ([{"item_id": "7"}], True, "en", None)
+    assert (other.items, other.priced_version) == ([{"item_id": "7"}], 2)
+    assert (other.prepared, other.language, other.user) == (True, "en", None)
     assert TacticsInstanceContext(activity(), EVENT, "prepare", NOON).prepared_data() == {}
 
 

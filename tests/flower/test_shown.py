@@ -73,9 +73,15 @@ def _behaviour(user: str, **changes: Any) -> dict[str, Any]:
 
 def _visit(app: TacticsApp, user: str) -> dict[str, Any]:
     line = {"item_id": f"{MARK}-item", "quantity": 1, "price_minor": AMOUNT}
-    order = {"currency": "USD", "lines": [line]}
-    asked = {"attributes": {f"{MARK}_name": f"{MARK}-value"}, "order": order, "placement": f"{MARK}-slot"}
-    made = PlacementRequest(f"{MARK}-{user}", "home", key=f"{MARK}-key-{user}", scene=f"{MARK}-scene", **asked)
+    made = PlacementRequest(
+        f"{MARK}-{user}",
+        "home",
+        placement=f"{MARK}-slot",
+        scene=f"{MARK}-scene",
+        attributes={f"{MARK}_name": f"{MARK}-value"},
+        order={"currency": "USD", "lines": [line]},
+        key=f"{MARK}-key-{user}",
+    )
     with suppress(TacticsError, SQLAlchemyError):
         return visit(app, made).to_json()
     return {}
@@ -163,7 +169,7 @@ def test_failed_steps_are_shown_by_name_and_nobodys_data(
     (unopened,) = up.until(lambda: _named(up, "query_item", "FAILURE"), "the step that could not begin")
     assert unopened["exception"].endswith(f"Error{MASKED}")
     # The same, as a message of its own: what Celery itself tells of a failure.
-    body = {"args": re.findall(r"[0-9a-f-]{36}", unopened["args"]) + [1]}
+    body = {"args": [*re.findall(r"[0-9a-f-]{36}", unopened["args"]), 1]}
     assert up.ask_flower("/api/task/async-apply/tactics.query_item", method="POST", body=body).status == 200
     up.until(lambda: len(_named(up, "query_item", "FAILURE")) > 1, "it failed again")
     up.until(lambda: _reason(engine, "routing"), "routing failed")
@@ -253,6 +259,6 @@ def test_steps_started_from_flower_change_nothing(up: Up, app: TacticsApp, engin
         for step in STEPS:
             path = f"/api/task/async-apply/tactics.{step}"
             started.append(up.ask_flower(path, method="POST", body={"args": args}).data["task-id"])
-    for one in started:
-        assert up.until(lambda one=one: _ended(up, one), "it ran")["state"] == "SUCCESS"
+    ended = up.until(lambda: (found := [_ended(up, one) for one in started]) and all(found) and found, "all ran")
+    assert {one["state"] for one in ended} == {"SUCCESS"}
     assert everything() == before

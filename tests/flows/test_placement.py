@@ -129,11 +129,11 @@ def test_lost_prepared_data_is_made_again_as_it_was(drive: Drive) -> None:
     rebuilt = (
         "SELECT count(*) FROM execution, jsonb_array_elements(trace) AS s WHERE s->>'step' LIKE 'load_prepared >%'"
     )
-    assert drive.value(rebuilt) == 2
+    assert drive.value(rebuilt) == 3
     assert drive.value("SELECT count(*) FROM execution WHERE link = 'prepare'") == 1
     assert drive.runtime.redis.get(key) not in {None, stored}
     assert drive.visit("1").results[0]["items"] == before
-    assert drive.value(rebuilt) == 2
+    assert drive.value(rebuilt) == 3
 
 
 FOREIGN = (

@@ -67,6 +67,15 @@ def test_user_is_asked_for_once() -> None:
     assert (ctx.items[0]["promotion_price_minor"], run.mock_calls) == (800, [])
 
 
+def test_operators_are_told_of_other_currencies() -> None:
+    """Items in another currency are named in the preparation's notes; the answer of a placement does not mention them."""
+    items = [TEA, {**TEA, "item_id": "8", "currency": "EUR"}, {"item_id": "9", "price_minor": 5}]
+    prepared, visit = _ctx(items=items), _ctx(link="grant", items=items, order={"lines": []})
+    for ctx in (prepared, visit):
+        handle_item_promotion(ctx, Mock())
+    assert (prepared.notes, visit.notes) == (["not in USD, so without promotion: 8"], [])
+
+
 def test_prices_of_an_old_version_go() -> None:
     """A new version without prices leaves nothing of what the old one prepared."""
     ctx = _ctx(COUPON, "grant", priced_version=2, items=[{**TEA, "promotion_price_minor": 1, "rule": {}, "unmet": []}])

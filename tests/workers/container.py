@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from signal import Signals
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +14,6 @@ import celery
 from pytest_celery import CeleryWorkerContainer, RedisContainer
 
 from tactics.celery_app import QUEUES
-from tactics.config import Settings
 
 END_S = 60.0
 
@@ -49,14 +48,13 @@ class LocalProcess:
         """What it has said since its start."""
         return self.log.read_bytes()
 
-    def kill(self, signal: str | None = None) -> None:  # noqa: A002  # docker-py's name
+    def kill(self, signal: str | None = None) -> None:
         """Send a signal to its first process; SIGKILL takes all of its processes, as an engine does, and waits."""
-        number = _number(signal)
-        if number == SIGKILL:
-            os.killpg(self.process.pid, number)
+        if signal in {None, "SIGKILL"}:
+            os.killpg(self.process.pid, Signals.SIGKILL)
             self.process.wait(END_S)
         else:
-            self.process.send_signal(number)
+            self.process.send_signal(Signals[str(signal)])
 
     def restart(self, timeout: float = END_S) -> None:
         """End it, if it still runs, and start it again."""
@@ -68,17 +66,10 @@ class LocalProcess:
     def destroy(self) -> None:
         """Leave nothing of it behind."""
         try:
-            os.killpg(self.process.pid, SIGKILL)
+            os.killpg(self.process.pid, Signals.SIGKILL)
         except ProcessLookupError:
             return
         self.process.wait(END_S)
-
-
-SIGKILL = signal.SIGKILL
-
-
-def _number(name: str | None) -> signal.Signals:
-    return SIGKILL if name is None else signal.Signals[name]
 
 
 class Valkey(RedisContainer):  # type: ignore[misc]  # pytest-celery ships no types
@@ -114,10 +105,16 @@ class Valkey(RedisContainer):  # type: ignore[misc]  # pytest-celery ships no ty
 class Worker(CeleryWorkerContainer):  # type: ignore[misc]  # as above
     """A Tactics worker."""
 
-    def __init__(self, process: LocalProcess, settings: Settings) -> None:
-        """Say what it was started with."""
-        super().__init__(process)
-        self.settings = settings
+    @property
+    def pid(self) -> int:
+        """Its first process, which leads the group of all."""
+        return int(self._container.process.pid)
+
+    @property
+    def exit_code(self) -> int | None:
+        """How its first process ended."""
+        code: int | None = self._container.process.poll()
+        return code
 
     @classmethod
     def version(cls) -> str:
