@@ -221,8 +221,7 @@ def open_placement(
     conn: Connection | None = None
     try:
         conn = runtime.engine.connect()
-        instances.wait_at_most(conn, wait_ms)
-        instance = instances.open_epoch(conn, row.user_id, row.activity_code)
+        instance = instances.open_epoch(conn, row.user_id, row.activity_code, wait_ms=wait_ms)
     except instances.StillLocked:
         _leave(runtime, conn, held)
         return lease.BUSY, None

@@ -108,9 +108,10 @@ def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
     if unplain is not None:
         raise BadInput(f"placement: {unplain['path'] or '/'}: {unplain['message']}", problems=[unplain])
     deadline = time.monotonic() + runtime.settings.placement_deadline_ms / 1000
-    with runtime.engine.connect() as conn:
-        now = runtime.now(conn, request.at)
-        stored = stored_chains(runtime, conn, activities.revisions(conn))
+    with runtime.reading.connect() as conn:
+        at = request.at if runtime.settings.replay else None
+        now, revisions, versions = activities.live_now(conn, request.channel_code, at)
+        stored = stored_chains(runtime, conn, revisions)
         event = Event(
             source=request.source,
             id=request.key or str(uuid4()),
@@ -122,15 +123,13 @@ def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
         )
         known = events.state(conn, *event.key) if request.key else None
         earlier = executions.of_event(conn, request.user_id, *event.key) if known is not None else []
-        found = activities.by_channel(conn, "grant", request.channel_code, now)
-        if not found and not activities.channel_known(conn, "grant", request.channel_code):
+        if not versions and not activities.channel_known(conn, "grant", request.channel_code):
             raise UnknownChannel(
                 f"no activity grants on channel code {request.channel_code!r}: see `tactics activity list`",
                 channel_code=request.channel_code,
             )
     if known is not None and known.body_hash != event.body_hash:
         raise _conflict(request)
-    versions = {code: version for code, version, _ in found}
     parts: dict[str, Part] = {}
     if known is not None:  # one that ended since then keeps its part
         versions = {row.activity_code: row.activity_version for row in earlier} | versions

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tactics.domain.context import TacticsInstanceContext
 from tactics.processor import processor
 from tactics.run import Run
-from tactics.segment import Abandoned, TwinWasFaster, encoded, not_shown, placement_row
-from tactics.store import events, executions
+from tactics.segment import Abandoned, TwinWasFaster, encoded, not_shown
+from tactics.store import events, executions, placements
 
 
 @processor(needs=TacticsInstanceContext, always=True)
@@ -15,6 +15,7 @@ def finish_execution(ctx: TacticsInstanceContext, run: Run) -> None:
     encoded(ctx)
     outcome = ctx.outcome or "done"
     reason = ctx.text if ctx.stopped else None
+    part = {ctx.activity.code: ctx.result or not_shown(ctx)}
     if run.stored:
         executions.finish(
             run.conn,
@@ -26,9 +27,22 @@ def finish_execution(ctx: TacticsInstanceContext, run: Run) -> None:
             trace=run.trace,
             assets_unknown=ctx.assets_unknown,
         )
-    elif not executions.add_finished(run.conn, placement_row(run, ctx, outcome=outcome, reason=reason)):
-        raise TwinWasFaster
-    if run.execution.link == "grant":
-        part = ctx.result or not_shown(ctx)
-        if not events.record_answer(run.conn, ctx.event, {ctx.activity.code: part}, candidates=ctx.candidates):
+        if run.execution.link == "grant" and not events.record_answer(run.conn, ctx.event, part):
+            raise Abandoned
+    else:
+        closed = placements.close(
+            run.conn,
+            run.execution,
+            ctx.event,
+            epoch=run.epoch,
+            outcome=outcome,
+            reason=reason,
+            trace=run.trace,
+            assets_unknown=ctx.assets_unknown,
+            part=part,
+            candidates=ctx.candidates,
+        )
+        if closed == "twin":
+            raise TwinWasFaster
+        if closed == "abandoned":
             raise Abandoned

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, bindparam, delete, exists, func, select, text, update
@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from tactics.domain.activity import Link, TacticsActivity
 from tactics.errors import Conflict, NotFound
 from tactics.store import limits, stock
+from tactics.store.statement import Statement
 from tactics.store.tables import activity, activity_channel, activity_version, revision
 
 Change = Literal["new", "updated", "unchanged"]
@@ -32,6 +33,17 @@ _BY_CHANNEL = (
     )
     .order_by(activity.c.priority.desc(), activity.c.code)
 )
+_LIVE_NOW = Statement("""
+    SELECT clock.now, (SELECT jsonb_object_agg(name, value) FROM revision), live.code, live.version
+    FROM (SELECT coalesce($2::timestamptz, now()) AS now) AS clock
+    LEFT JOIN LATERAL (
+        SELECT activity.code, activity.version, activity.priority
+        FROM activity_channel JOIN activity ON activity.code = activity_channel.activity_code
+        WHERE activity_channel.link = 'grant' AND activity_channel.channel_code = $1
+            AND activity.status = 'live' AND activity.starts_at <= clock.now AND activity.ends_at > clock.now
+    ) AS live ON true
+    ORDER BY live.priority DESC, live.code
+""")
 _CHANNEL_KNOWN = select(
     exists().where(
         activity_channel.c.link == bindparam("link"), activity_channel.c.channel_code == bindparam("channel")
@@ -68,6 +80,25 @@ def by_channel(conn: Connection, link: Link, channel_code: str, now: datetime) -
     """Give code, version and priority of the live activities in schedule on a channel, by priority, then code."""
     found = conn.execute(_BY_CHANNEL, {"link": link, "channel": channel_code, "now": now})
     return [(row.code, row.version, row.priority) for row in found]
+
+
+def live_now(
+    conn: Connection, channel_code: str, at: datetime | None
+) -> tuple[datetime, dict[str, int], dict[str, int]]:
+    """Give all that a placement begins with, in one statement.
+
+    Args:
+        conn: any connection.
+        channel_code: of the placement.
+        at: its business time, in replay; None: the database's clock.
+
+    Returns:
+        The business time; the revisions, as `revisions` does; the version of each activity that is live then on the
+        channel, by priority, then code.
+    """
+    rows = _LIVE_NOW.all(conn, channel_code, at)
+    now, known = rows[0][:2]
+    return now.astimezone(UTC), known or {}, {code: version for _, _, code, version in rows if code is not None}
 
 
 def channel_known(conn: Connection, link: Link, channel_code: str) -> bool:

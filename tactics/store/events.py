@@ -27,6 +27,7 @@ from sqlalchemy.types import TypeEngine as Type
 
 from tactics.domain.event import Event
 from tactics.store.horizon import next_claim_at
+from tactics.store.statement import Statement
 from tactics.store.tables import event
 
 Ref = tuple[str, str, int]
@@ -76,11 +77,9 @@ _MARK_ROUTED = (
     .values(routed_at=func.clock_timestamp(), next_attempt_at=None, outcome=bindparam("new_outcome"))
 )
 
-_CONSUMED = (
-    update(event)
-    .where(event.c.source == bindparam("of_source"), event.c.id == bindparam("of_id"), event.c.consumed_at.is_(None))
-    .values(consumed_at=func.clock_timestamp())
-)
+_CONSUMED = Statement("""
+    UPDATE event SET consumed_at = clock_timestamp() WHERE source = $1::text AND id = $2::text AND consumed_at IS NULL
+""")
 _PART = insert(event).values(routed_at=func.clock_timestamp())
 _ANSWER = _PART.on_conflict_do_update(
     index_elements=[event.c.source, event.c.id],
@@ -195,7 +194,7 @@ def state(conn: Connection, source: str, event_id: str) -> Row[*tuple[Any, ...]]
 
 def mark_consumed(conn: Connection, source: str, event_id: str) -> None:
     """Record that an instance has consumed a behaviour event; the first time is kept."""
-    conn.execute(_CONSUMED, {"of_source": source, "of_id": event_id})
+    _CONSUMED.run(conn, source, event_id)
 
 
 def record_answer(

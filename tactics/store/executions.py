@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Integer, Interval, and_, bindparam, cast, func, literal, null, select, update
+from psycopg.types.json import Jsonb
+from sqlalchemy import Connection, and_, bindparam, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tactics.store.horizon import next_claim_at
+from tactics.store.statement import Statement
 from tactics.store.tables import execution
 
 BUSY = "busy"
@@ -87,38 +89,33 @@ _OF_EVENT = select(*_COLUMNS).where(
     execution.c.event_source == bindparam("source"),
     execution.c.event_id == bindparam("event"),
 )
-_THIS = (execution.c.user_id == bindparam("user"), execution.c.id == bindparam("execution"))
-_ADD_DUE = (
-    insert(execution)
-    .values(next_attempt_at=func.clock_timestamp() + bindparam("claim", type_=Interval))
-    .on_conflict_do_nothing()
-    .returning(execution.c.id)
-)
+# In one order, always: two batches that insert the same executions wait for each other, and never both.
+_ADD_DUE = Statement("""
+    INSERT INTO execution (
+        id, user_id, activity_code, activity_version, link, channel_code, event_source, event_id, best_only, locked,
+        attempts, business_at, chain_id, next_attempt_at)
+    SELECT given.*, clock_timestamp() + $14::interval
+    FROM unnest(
+        $1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::boolean[],
+        $10::boolean[], $11::int[], $12::timestamptz[], $13::bigint[]
+    ) AS given (
+        id, user_id, activity_code, activity_version, link, channel_code, event_source, event_id, best_only, locked,
+        attempts, business_at, chain_id)
+    ORDER BY given.user_id, given.event_source, given.event_id, given.activity_code
+    ON CONFLICT DO NOTHING
+    RETURNING id
+""")
 _ADD_FINISHED = (
     insert(execution).values(finished_at=func.clock_timestamp()).on_conflict_do_nothing().returning(execution.c.id)
 )
-# What a segment says of itself when it commits: the attempt it ran for, beside the attempt that was current then.
-_HISTORY = {
-    execution.c.segments: execution.c.segments.op("||")(cast(bindparam("attempt"), Integer)),
-    execution.c.segment_attempts: execution.c.segment_attempts.op("||")(execution.c.attempts),
-}
-_FINISH = (
-    update(execution)
-    .where(*_THIS)
-    .values(
-        {
-            **_HISTORY,
-            execution.c.epoch: bindparam("new_epoch"),
-            execution.c.outcome: bindparam("new_outcome"),
-            execution.c.reason: bindparam("new_reason"),
-            execution.c.trace: bindparam("new_trace", type_=execution.c.trace.type),
-            execution.c.assets_unknown: bindparam("unknown"),
-            execution.c.finished_at: func.clock_timestamp(),
-            execution.c.next_attempt_at: null(),
-            execution.c.context: null(),
-        }
-    )
-)
+# A segment says of itself, when it commits: the attempt it ran for, beside the attempt that was current then.
+_FINISH = Statement("""
+    UPDATE execution
+    SET segments = segments || $3::int, segment_attempts = segment_attempts || attempts, epoch = $4::bigint,
+        outcome = $5::text, reason = $6::text, trace = $7::jsonb, assets_unknown = $8::boolean,
+        finished_at = clock_timestamp(), next_attempt_at = NULL, context = NULL
+    WHERE user_id = $1::text AND id = $2::uuid
+""")
 
 
 def find(conn: Connection, execution_id: UUID) -> ExecutionRow | None:
@@ -147,8 +144,8 @@ def add_new(conn: Connection, rows: Sequence[dict[str, Any]], claim_s: float) ->
     """
     if not rows:
         return set()
-    claim = timedelta(seconds=claim_s)
-    return set(conn.execute(_ADD_DUE, [{**row, "claim": claim} for row in rows]).scalars())
+    columns = [[row[name] for row in rows] for name in _NEW]
+    return {row[0] for row in _ADD_DUE.all(conn, *columns, timedelta(seconds=claim_s))}
 
 
 def add_finished(conn: Connection, row: dict[str, Any]) -> bool:
@@ -173,19 +170,7 @@ def finish(
     assets_unknown: bool = False,
 ) -> None:
     """Close an execution with its outcome."""
-    conn.execute(
-        _FINISH,
-        {
-            "user": row.user_id,
-            "execution": row.id,
-            "attempt": attempt,
-            "new_epoch": epoch,
-            "new_outcome": outcome,
-            "new_reason": reason,
-            "new_trace": trace,
-            "unknown": assets_unknown,
-        },
-    )
+    _FINISH.run(conn, row.user_id, row.id, attempt, epoch, outcome, reason, Jsonb(trace), assets_unknown)
 
 
 def suspend(

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
+from tactics.store.statement import Statement
 from tactics.store.tables import instance
 
 
@@ -32,15 +33,13 @@ _STATE = [
     instance.c.prepared_at,
 ]
 _KEY = (instance.c.user_id == bindparam("user"), instance.c.activity_code == bindparam("activity"))
-_BUMP = (
-    insert(instance)
-    .values(user_id=bindparam("user"), activity_code=bindparam("activity"), epoch=1)
-    .on_conflict_do_update(
-        index_elements=[instance.c.user_id, instance.c.activity_code], set_={"epoch": instance.c.epoch + 1}
-    )
-    .returning(*_STATE)
-)
-_WAIT = text("SELECT set_config('lock_timeout', :wait, true)")
+# `wait` comes first: how long this transaction waits for any lock is set before it waits for this one.
+_BUMP = Statement("""
+    WITH wait AS MATERIALIZED (SELECT $3::text IS NULL OR set_config('lock_timeout', $3, true) IS NOT NULL AS is_set)
+    INSERT INTO instance (user_id, activity_code, epoch) SELECT $1::text, $2::text, 1 FROM wait WHERE is_set
+    ON CONFLICT (user_id, activity_code) DO UPDATE SET epoch = instance.epoch + 1
+    RETURNING epoch, prepared_epoch, prepared_source, prepared_event_id, prepared_at
+""")
 _READ = select(*_STATE).where(*_KEY)
 _LOCK = _READ.with_for_update(key_share=True)
 _ENSURE = (
@@ -48,37 +47,35 @@ _ENSURE = (
     .values(user_id=bindparam("user"), activity_code=bindparam("activity"), epoch=0)
     .on_conflict_do_nothing()
 )
-_PREPARED = (
-    update(instance)
-    .where(*_KEY)
-    .values(
-        prepared_epoch=bindparam("new_epoch"),
-        prepared_source=bindparam("source"),
-        prepared_event_id=bindparam("event"),
-        prepared_at=bindparam("at"),
-    )
-)
+_PREPARED = Statement("""
+    UPDATE instance
+    SET prepared_epoch = $3::bigint, prepared_source = $4::text, prepared_event_id = $5::text,
+        prepared_at = $6::timestamptz
+    WHERE user_id = $1::text AND activity_code = $2::text
+""")
 
 
 class StillLocked(Exception):  # an outcome, not an error
     """Another transaction kept the row for longer than this one may wait."""
 
 
-def wait_at_most(conn: Connection, wait_ms: int) -> None:
-    """Let this transaction wait so many milliseconds for any lock, and no longer."""
-    conn.execute(_WAIT, {"wait": f"{max(wait_ms, 1)}ms"})
-
-
-def open_epoch(conn: Connection, user_id: str, activity_code: str) -> InstanceRow:
+def open_epoch(conn: Connection, user_id: str, activity_code: str, *, wait_ms: int | None = None) -> InstanceRow:
     """Insert the row if missing, lock it until the end of the transaction, and begin a new epoch.
 
     Everything that an older epoch still wants to write is then refused.
 
+    Args:
+        conn: an open transaction, of which this is the first statement.
+        user_id: of the instance.
+        activity_code: of the instance.
+        wait_ms: how long the transaction waits for any lock, this one or later ones; None: without end.
+
     Raises:
-        StillLocked: another transaction kept it for longer than `wait_at_most` allows.
+        StillLocked: another transaction kept it for longer than `wait_ms`.
     """
+    wait = None if wait_ms is None else f"{max(wait_ms, 1)}ms"
     try:
-        row = conn.execute(_BUMP, {"user": user_id, "activity": activity_code}).one()
+        row = _BUMP.one(conn, user_id, activity_code, wait)
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
             raise StillLocked from error
@@ -106,5 +103,4 @@ def set_prepared(
     conn: Connection, user_id: str, activity_code: str, *, epoch: int, source: str, event_id: str, at: datetime
 ) -> None:
     """Record which event prepared the instance, under which epoch; prepared data of any other reads as missing."""
-    key = {"user": user_id, "activity": activity_code}
-    conn.execute(_PREPARED, {**key, "new_epoch": epoch, "source": source, "event": event_id, "at": at})
+    _PREPARED.run(conn, user_id, activity_code, epoch, source, event_id, at)

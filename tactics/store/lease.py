@@ -5,11 +5,15 @@ Value: `execution:attempt:random`. It may be taken when it is free, or by the sa
 
 from __future__ import annotations
 
+import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import redis
+from redis.exceptions import NoScriptError
 
 # KEYS: lease, prepared data, twin mark ('' = none). ARGV: value, execution, attempt, expiry in ms, the visit's token.
 # One script so that it costs one round trip with reading the prepared data.
@@ -33,6 +37,7 @@ _RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
+_HASHES = {script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in (_TAKE, _RELEASE)}
 TAKEN, BUSY, TWIN = 0, 1, 2
 
 
@@ -81,11 +86,19 @@ def take(
     lease = Lease(key, f"{execution_id}:{attempt}:{secrets.token_hex(8)}")
     keys = (key, prepared_key, twin.key if twin else "")
     args = (lease.value, str(execution_id), attempt, expiry_ms, twin.value if twin else "")
-    code, data = client.eval(_TAKE, len(keys), *keys, *args)
+    code, data = _run(client, _TAKE, keys, args)
     return int(code), lease, data
 
 
 def release(client: redis.Redis, lease: Lease) -> None:
     """Give the key back, if it still has this value."""
     if lease.key:
-        client.eval(_RELEASE, 1, lease.key, lease.value)
+        _run(client, _RELEASE, (lease.key,), (lease.value,))
+
+
+def _run(client: redis.Redis, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    """Run a script by its hash; only a server that has not seen it is sent its text."""
+    try:
+        return client.evalsha(_HASHES[script], len(keys), *keys, *args)
+    except NoScriptError:
+        return client.eval(script, len(keys), *keys, *args)

@@ -1,0 +1,102 @@
+"""The end of a placement's segment: its execution, and its part of the answer, in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import Connection
+
+from tactics.domain.event import Event
+from tactics.store.executions import ExecutionRow
+from tactics.store.statement import Statement
+
+Closed = Literal["closed", "twin", "abandoned"]
+
+_CLOSE = Statement("""
+    WITH ended AS (
+        INSERT INTO execution (
+            id, user_id, activity_code, activity_version, link, channel_code, event_source, event_id, best_only, locked,
+            attempts, business_at, epoch, outcome, reason, trace, assets_unknown, segments, segment_attempts,
+            finished_at, chain_id)
+        VALUES (
+            $1::uuid, $2::text, $3::text, $4::int, $5::text, $6::text, $7::text, $8::text, $9::boolean, $10::boolean,
+            $11::int, $12::timestamptz, $13::bigint, $14::text, $15::text, $16::jsonb, $17::boolean, ARRAY[$11::int],
+            ARRAY[$11::int], clock_timestamp(), $24::bigint)
+        ON CONFLICT DO NOTHING
+        RETURNING id
+    ), answered AS (
+        INSERT INTO event (source, id, type, user_id, channel, data, body_hash, at, routed_at, candidates, answer)
+        SELECT $7, $8, $18::text, $2, $6, $19::jsonb, $20::text, $21::timestamptz, clock_timestamp(), $22::jsonb,
+               $23::jsonb
+        FROM ended
+        ON CONFLICT (source, id) DO UPDATE SET answer = coalesce(event.answer, '{}') || excluded.answer
+            WHERE event.abandoned_at IS NULL AND event.body_hash = excluded.body_hash
+        RETURNING id
+    )
+    SELECT (SELECT count(*) FROM ended), (SELECT count(*) FROM answered)
+""")
+
+
+def close(
+    conn: Connection,
+    row: ExecutionRow,
+    event: Event,
+    *,
+    epoch: int,
+    outcome: str,
+    reason: str | None,
+    trace: list[dict[str, Any]],
+    assets_unknown: bool,
+    part: dict[str, Any],
+    candidates: Sequence[str],
+) -> Closed:
+    """Insert the execution of a placement that began and ends in this segment, and add its part of the answer.
+
+    Args:
+        conn: the segment's transaction: this is its last statement.
+        row: the execution as it began.
+        event: the placement.
+        epoch: of the segment.
+        outcome: of the execution.
+        reason: of the outcome, for people.
+        trace: what the steps did.
+        assets_unknown: whether the asset query failed.
+        part: activity code → its part of the answer.
+        candidates: the activities to be run for the placement, in order; kept from the first part on.
+
+    Returns:
+        `twin`: this event has an execution for this instance already. `abandoned`: the placement was given up
+        meanwhile, or the row is another request's. The caller rolls back then.
+    """
+    ended, answered = _CLOSE.one(
+        conn,
+        row.id,
+        row.user_id,
+        row.activity_code,
+        row.activity_version,
+        row.link,
+        row.channel_code,
+        event.source,
+        event.id,
+        row.best_only,
+        row.locked,
+        row.attempts,
+        row.business_at,
+        epoch,
+        outcome,
+        reason,
+        Jsonb(trace),
+        assets_unknown,
+        event.type,
+        Jsonb(event.data),
+        event.body_hash,
+        event.at,
+        Jsonb(list(candidates)),
+        Jsonb(part),
+        row.chain_id,
+    )
+    if not ended:
+        return "twin"
+    return "closed" if answered else "abandoned"
