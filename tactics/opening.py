@@ -20,7 +20,7 @@ from tactics.rebuilding import rebuild_prepared
 from tactics.run import Run, Step, Template
 from tactics.runtime import Runtime
 from tactics.segment import Segment, backoff_s, let_go, not_shown
-from tactics.store import events, executions, instances, lease, prepared
+from tactics.store import events, executions, instances, lease, prepared, segments
 from tactics.store.db import give_back
 from tactics.store.executions import ExecutionRow
 from tactics.store.instances import InstanceRow
@@ -129,12 +129,10 @@ def _begin_stored(
     activity = runtime.activity(row.activity_code, row.activity_version)
     template = template_of(registry, activity)
     begins = row.epoch is None
-    opened = instances.open_epoch if begins else instances.lock
-    instance = opened(conn, row.user_id, row.activity_code)
-    fresh = executions.lock(conn, row.user_id, row.id)
-    if fresh is None or not _current(fresh, attempt, step, runtime, registry):
+    opened = segments.begin(conn, row.user_id, row.activity_code, row.id) if begins else _go_on(conn, row)
+    if opened is None or not _current(opened[1], attempt, step, runtime, registry):
         return None
-    event = events.find(conn, row.event_source, row.event_id)
+    instance, fresh, event = opened
     if event is None:  # retention took it; nobody can say any more what was to be done
         executions.park(conn, row, attempt=attempt, reason="its event is gone")
         conn.commit()
@@ -160,6 +158,13 @@ def _begin_stored(
         _begin_anew(segment)
         return None
     return segment
+
+
+def _go_on(conn: Connection, row: ExecutionRow) -> tuple[InstanceRow, ExecutionRow, Event | None] | None:
+    """Lock what a later segment of an execution goes on with, under the instance's epoch as it is."""
+    instance = instances.lock(conn, row.user_id, row.activity_code)
+    fresh = executions.lock(conn, row.user_id, row.id)
+    return None if fresh is None else (instance, fresh, events.find(conn, row.event_source, row.event_id))
 
 
 def _context(template: Template, activity: TacticsActivity, event: Event, row: ExecutionRow) -> TacticsInstanceContext:

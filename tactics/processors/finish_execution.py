@@ -6,7 +6,7 @@ from tactics.domain.context import TacticsInstanceContext
 from tactics.processor import processor
 from tactics.run import Run
 from tactics.segment import Abandoned, TwinWasFaster, encoded, not_shown
-from tactics.store import events, executions, placements
+from tactics.store import events, executions, segments
 
 
 @processor(needs=TacticsInstanceContext, always=True)
@@ -30,7 +30,7 @@ def finish_execution(ctx: TacticsInstanceContext, run: Run) -> None:
         if run.execution.link == "grant" and not events.record_answer(run.conn, ctx.event, part):
             raise Abandoned
     else:
-        closed = placements.close(
+        closed = segments.close_placement(
             run.conn,
             run.execution,
             ctx.event,

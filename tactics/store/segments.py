@@ -1,18 +1,37 @@
-"""The end of a placement's segment: its execution, and its part of the answer, in one statement."""
+"""What a segment begins and ends with, each in one statement: they are most of what the database does for it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Literal
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 from sqlalchemy import Connection
 
 from tactics.domain.event import Event
 from tactics.store.executions import ExecutionRow
+from tactics.store.instances import InstanceRow
 from tactics.store.statement import Statement
 
 Closed = Literal["closed", "twin", "abandoned"]
+
+# The instance's row is locked first: the join needs it, and only what the join gives is locked then. An execution that
+# changed while that was waited for is read again as it is by now.
+_BEGIN = Statement(f"""
+    WITH opened AS (
+        INSERT INTO instance (user_id, activity_code, epoch) VALUES ($1::text, $2::text, 1)
+        ON CONFLICT (user_id, activity_code) DO UPDATE SET epoch = instance.epoch + 1
+        RETURNING epoch, prepared_epoch, prepared_source, prepared_event_id, prepared_at
+    )
+    SELECT opened.*, event.source, event.id, event.type, event.user_id, event.channel, event.data, event.at,
+           {", ".join(f"execution.{name}" for name in ExecutionRow.__slots__)}
+    FROM opened
+    JOIN execution ON execution.user_id = $1 AND execution.id = $3::uuid
+    LEFT JOIN event ON event.source = execution.event_source AND event.id = execution.event_id
+    FOR NO KEY UPDATE OF execution
+""")  # noqa: S608  # names of our own columns
+_INSTANCE, _EVENT = len(InstanceRow.__slots__), len(Event.__slots__)
 
 _CLOSE = Statement("""
     WITH ended AS (
@@ -39,7 +58,29 @@ _CLOSE = Statement("""
 """)
 
 
-def close(
+def begin(
+    conn: Connection, user_id: str, activity_code: str, execution_id: UUID
+) -> tuple[InstanceRow, ExecutionRow, Event | None] | None:
+    """Open the first segment of a stored execution: begin its instance's next epoch, and lock the execution.
+
+    Args:
+        conn: the segment's transaction: this is its first statement.
+        user_id: of the instance.
+        activity_code: of the instance.
+        execution_id: of the execution.
+
+    Returns:
+        The instance, locked, under its new epoch; the execution as it is by now; and its event, None when it is gone.
+        None: there is no such execution; the caller rolls back.
+    """
+    row = _BEGIN.first(conn, user_id, activity_code, execution_id)
+    if row is None:
+        return None
+    event, execution = row[_INSTANCE : _INSTANCE + _EVENT], row[_INSTANCE + _EVENT :]
+    return InstanceRow(*row[:_INSTANCE]), ExecutionRow(*execution), Event(*event) if event[0] is not None else None
+
+
+def close_placement(
     conn: Connection,
     row: ExecutionRow,
     event: Event,
