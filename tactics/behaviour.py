@@ -17,42 +17,18 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tactics import rules
+from tactics.domain.behaviour_index import ActiveRule, RuleIndex
 from tactics.domain.event import Event
 from tactics.gateways.ports import ItemGateway
 from tactics.runtime import Runtime
 from tactics.store import actions, activities, behaviour_rules, events, items, users
+from tactics.store.behaviour_rules import StoredRule
 
 SOURCE = "tactics.behaviour"
 LIKES = frozenset({"favourite", "like"})
 
 Key = tuple[datetime, str, str]
 """What orders a user's actions: time, then source and id of the event."""
-
-
-@dataclass(frozen=True)
-class ActiveRule:
-    """A behaviour rule, ready to be evaluated."""
-
-    rule_key: str
-    rule: rules.Rule
-    needs: rules.Needs
-    cooldown_s: int
-
-    def may_turn(self, fact: dict[str, Any]) -> bool:
-        """Tell whether an action can make the rule true: it is one that the rule reads."""
-        return self.needs.event or any(_reads(need, fact) for need in self.needs.behaviours)
-
-
-@dataclass(frozen=True)
-class RuleIndex:
-    """All enabled behaviour rules, as of a revision."""
-
-    revision: int
-    rules: Sequence[ActiveRule]
-
-    def pairs(self) -> list[tuple[str | None, str | None]]:
-        """Give the (action, item set) pairs that the rules read; None is any."""
-        return [(need.action, need.item_set) for one in self.rules for need in one.needs.behaviours]
 
 
 @dataclass
@@ -72,14 +48,13 @@ class _Action:
     fact: dict[str, Any]
     attributes: dict[str, Any]
 
-
-def _reads(need: rules.BehaviourNeed, fact: dict[str, Any]) -> bool:
-    return (
-        (need.action is None or need.action == fact["action"])
-        and (need.item_id is None or need.item_id == fact.get("item_id"))
-        and (need.category is None or need.category == fact.get("category"))
-        and (need.item_set is None or need.item_set in fact.get("item_sets", ()))
-    )
+    @classmethod
+    def told(cls, one: Event) -> _Action:
+        """Take it as its event tells it, without what the catalogue knows of the item."""
+        data = one.data
+        fact: dict[str, Any] = {"action": data["action"], "at": one.at, "quantity": data.get("quantity", 1)}
+        fact.update({name: data[name] for name in ("item_id", "amount_minor") if data.get(name) is not None})
+        return cls((one.at, one.source, one.id), fact, one.attributes)
 
 
 def rule_index(runtime: Runtime, conn: Connection) -> RuleIndex:
@@ -88,12 +63,17 @@ def rule_index(runtime: Runtime, conn: Connection) -> RuleIndex:
     known = runtime.shared.get("behaviour_rules")
     if isinstance(known, RuleIndex) and known.revision == revision:
         return known
-    found = []
-    for stored in behaviour_rules.enabled(conn):
-        rule = rules.parse(stored.rule)
-        found.append(ActiveRule(stored.rule_key, rule, rules.needs(rule), stored.cooldown_s))
+    parsed = {(one.rule_key, one.version): one for one in known.rules} if isinstance(known, RuleIndex) else {}
+    found = [
+        parsed.get((stored.rule_key, stored.version)) or _active(stored) for stored in behaviour_rules.enabled(conn)
+    ]
     runtime.shared["behaviour_rules"] = index = RuleIndex(revision, found)
     return index
+
+
+def _active(stored: StoredRule) -> ActiveRule:
+    rule = rules.parse(stored.rule)
+    return ActiveRule(stored.rule_key, stored.version, rule, rules.needs(rule), stored.cooldown_s)
 
 
 def behaviour_facts(
@@ -113,25 +93,33 @@ def _earliest(needed: Iterable[rules.BehaviourNeed], at: datetime) -> datetime |
     return at - timedelta(seconds=max((window or 0 for window in windows), default=0))
 
 
-def _facts_of(conn: Connection, gateway: ItemGateway, rows: Sequence[Any]) -> dict[str, _History]:
-    item_ids = sorted({row.item_id for row in rows if row.item_id is not None})
-    sets = gateway.sets_of(conn, item_ids) if item_ids else {}
-    categories = items.categories_of(conn, item_ids) if item_ids else {}
+def _facts_of(conn: Connection, gateway: ItemGateway, rows: Sequence[actions.ActionRow]) -> dict[str, _History]:
     found: dict[str, _History] = defaultdict(_History)
     for row in rows:
         fact: dict[str, Any] = {"action": row.action, "at": row.at, "quantity": row.quantity}
         if row.item_id is not None:
             fact["item_id"] = row.item_id
-            fact["item_sets"] = sets.get(row.item_id, [])
-            if row.item_id in categories:
-                fact["category"] = categories[row.item_id]
         if row.amount_minor is not None:
             fact["amount_minor"] = row.amount_minor
         history = found[row.user_id]
         history.keys.append((row.at, row.event_source, row.event_id))
         history.facts.append(fact)
         history.attributes.append(row.attributes or {})
+    _add_catalogue(conn, gateway, [fact for history in found.values() for fact in history.facts])
     return found
+
+
+def _add_catalogue(conn: Connection, gateway: ItemGateway, facts: Sequence[dict[str, Any]]) -> None:
+    """Add to actions what is known of their items: the sets they belong to, and their category."""
+    item_ids = sorted({fact["item_id"] for fact in facts if "item_id" in fact})
+    if not item_ids:
+        return
+    sets, categories = gateway.sets_of(conn, item_ids), items.categories_of(conn, item_ids)
+    for fact in facts:
+        if "item_id" in fact:
+            fact["item_sets"] = sets.get(fact["item_id"], [])
+            if fact["item_id"] in categories:
+                fact["category"] = categories[fact["item_id"]]
 
 
 def record_actions(runtime: Runtime, conn: Connection, batch: Sequence[Event]) -> list[Event]:
@@ -186,22 +174,27 @@ def _item_rows(batch: Sequence[Event]) -> list[dict[str, Any]]:
 
 
 def _satisfied(runtime: Runtime, conn: Connection, index: RuleIndex, batch: Sequence[Event]) -> Iterator[Event]:
-    first = min(one.at for one in batch)
-    needed = [need for one in index.rules for need in one.needs.behaviours]
+    told = {one.key: _Action.told(one) for one in batch}
+    _add_catalogue(conn, runtime.gateways.items, [one.fact for one in told.values()])
+    # What no new action can turn stays as it is, also where a late one comes before others.
+    turned = {one.rule_key: one for action in told.values() for one in index.turned_by(action.fact)}
+    if not turned:
+        return
+    judged = RuleIndex(index.revision, list(turned.values()))
+    needed = [need for one in judged.rules for need in one.needs.behaviours]
     user_ids = {one.user_id for one in batch}
-    histories = _facts_of(
-        conn,
-        runtime.gateways.items,
-        actions.read(conn, user_ids, index.pairs(), after=_earliest(needed, first)),
-    )
-    profiles = users.attributes_of(conn, sorted(user_ids))
+    first = min(one.at for one in batch)
+    pairs = [(need.action, need.item_set) for need in needed]
+    rows = actions.read(conn, user_ids, pairs, after=_earliest(needed, first))
+    histories = _facts_of(conn, runtime.gateways.items, rows)
+    profiles = users.attributes_of(conn, sorted(user_ids)) if any(_reads_user(one) for one in judged.rules) else {}
     emitted: dict[tuple[str, str], list[datetime]] = defaultdict(list)
     for user_id in sorted(user_ids):
         history = histories.get(user_id, _History())
-        for action in _to_judge(history, [one for one in batch if one.user_id == user_id]):
+        for action in _to_judge(history, [told[one.key] for one in batch if one.user_id == user_id]):
             at = action.key[0]
-            for one in index.rules:
-                if not one.may_turn(action.fact) or not _turns(one, profiles.get(user_id), history, action):
+            for one in judged.turned_by(action.fact):
+                if not _turns(one, profiles.get(user_id), history, action):
                     continue
                 times = emitted[user_id, one.rule_key]
                 if _cools_down(conn, one, user_id, at, times):
@@ -210,19 +203,20 @@ def _satisfied(runtime: Runtime, conn: Connection, index: RuleIndex, batch: Sequ
                 yield _behaviour_event(one, user_id, action)
 
 
-def _to_judge(history: _History, batch: Sequence[Event]) -> list[_Action]:
+def _reads_user(one: ActiveRule) -> bool:
+    return one.needs.user_attributes is None or bool(one.needs.user_attributes)
+
+
+def _to_judge(history: _History, new: Sequence[_Action]) -> list[_Action]:
     """Give the user's new actions, and the stored ones that come after the earliest of them, in order.
 
     A new action that no rule reads is not in the history; it may still satisfy a rule over its attributes.
     """
-    earliest = min((one.at, one.source, one.id) for one in batch)
-    start = bisect_left(history.keys, earliest)
+    start = bisect_left(history.keys, min(one.key for one in new))
     stored = zip(history.keys[start:], history.facts[start:], history.attributes[start:], strict=True)
     found = {key: _Action(key, fact, attributes) for key, fact, attributes in stored}
-    for one in batch:
-        key = (one.at, one.source, one.id)
-        fact = {"action": one.data["action"], "at": one.at, "quantity": one.data.get("quantity", 1)}
-        found.setdefault(key, _Action(key, fact, one.attributes))
+    for one in new:
+        found.setdefault(one.key, one)
     return [found[key] for key in sorted(found)]
 
 

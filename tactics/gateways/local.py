@@ -19,12 +19,7 @@ class LocalItems:
 
     def of_user(self, conn: Connection, user_id: str, limit: int) -> Sequence[Item]:
         """Give the items that the user acted on or likes; one that the catalogue lacks is called by its id."""
-        return [
-            Item(
-                row.item_id, row.title or row.item_id, row.category, row.price_minor, row.currency, row.attributes or {}
-            )
-            for row in items.of_user(conn, user_id, limit)
-        ]
+        return [Item(*row) for row in items.of_user(conn, user_id, limit)]
 
     def sets_of(self, conn: Connection, item_ids: Sequence[str]) -> dict[str, list[str]]:
         """Give the item sets that each item belongs to."""
@@ -32,10 +27,7 @@ class LocalItems:
 
     def new_to_user(self, conn: Connection, user_id: str, item_ids: Sequence[str]) -> Sequence[Item]:
         """Give those of some items that the catalogue has and the user never acted on."""
-        return [
-            Item(row.item_id, row.title, row.category, row.price_minor, row.currency, row.attributes)
-            for row in items.new_to_user(conn, user_id, item_ids)
-        ]
+        return [Item(*row) for row in items.new_to_user(conn, user_id, item_ids)]
 
 
 class LocalRecall:

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
 from tactics.domain.asset import LIVE, Asset
+from tactics.store.statement import Statement
 from tactics.store.tables import asset
 
 _COLUMNS = [
@@ -30,13 +31,14 @@ _COLUMNS = [
         "details",
     )
 ]
-_OF_INSTANCE = (
-    select(*_COLUMNS)
-    .where(asset.c.user_id == bindparam("user"), asset.c.activity_code == bindparam("activity"))
-    .order_by(asset.c.valid_from.desc(), asset.c.grant_id, asset.c.line)
-)
-_LIVE_OF_INSTANCE = _OF_INSTANCE.where(asset.c.status.in_(sorted(LIVE)))
-_INSERT = insert(asset)
+_OF_INSTANCE = Statement("""
+    SELECT id, user_id, activity_code, grant_id, line, benefit_code, kind, status, value_minor, currency, valid_from,
+           valid_until, details
+    FROM asset
+    WHERE user_id = $1::text AND activity_code = $2::text AND (NOT $3::boolean OR status = ANY ($4::text[]))
+    ORDER BY valid_from DESC, grant_id, line
+""")
+_LIVE = sorted(LIVE)
 
 
 def _asset(row: Row[Any]) -> Asset:
@@ -45,12 +47,12 @@ def _asset(row: Row[Any]) -> Asset:
 
 def of_instance(conn: Connection, user_id: str, activity_code: str) -> list[Asset]:
     """Give all assets of a user's instance, newest first."""
-    return [_asset(row) for row in conn.execute(_OF_INSTANCE, {"user": user_id, "activity": activity_code})]
+    return [Asset(*row) for row in _OF_INSTANCE.all(conn, user_id, activity_code, False, _LIVE)]
 
 
 def live_of_instance(conn: Connection, user_id: str, activity_code: str) -> list[Asset]:
     """Give the available and claimed assets of a user's instance, newest first; some may be due to expire."""
-    return [_asset(row) for row in conn.execute(_LIVE_OF_INSTANCE, {"user": user_id, "activity": activity_code})]
+    return [Asset(*row) for row in _OF_INSTANCE.all(conn, user_id, activity_code, True, _LIVE)]
 
 
 def of_grant(conn: Connection, user_id: str, grant_id: UUID) -> list[Asset]:
@@ -69,12 +71,6 @@ def find(conn: Connection, asset_id: UUID) -> Asset | None:
     """Find an asset by its id alone."""
     row = conn.execute(select(*_COLUMNS).where(asset.c.id == asset_id)).one_or_none()
     return _asset(row) if row is not None else None
-
-
-def add(conn: Connection, assets: Sequence[Asset]) -> None:
-    """Write new assets."""
-    rows = [{column.name: getattr(one, column.name) for column in _COLUMNS} for one in assets]
-    conn.execute(_INSERT, [{**row, "status_at": row["valid_from"]} for row in rows])
 
 
 def note_change(conn: Connection, user_id: str, asset_id: UUID, at: datetime) -> bool:

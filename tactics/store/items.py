@@ -6,53 +6,65 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, any_, bindparam, case, exists, false, func, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.types import Text
+from sqlalchemy import Connection
 
-from tactics.store.tables import item, item_set, user_item
+from tactics.store.statement import Statement
 
-_OF_USER = (
-    select(user_item.c.item_id, item.c.title, item.c.category, item.c.price_minor, item.c.currency, item.c.attributes)
-    .join(item, item.c.item_id == user_item.c.item_id, isouter=True)
-    .where(user_item.c.user_id == bindparam("user"))
-    .order_by(user_item.c.favourite.desc(), user_item.c.last_at.desc(), user_item.c.item_id)
-    .limit(bindparam("limit"))
+_OF_USER = Statement("""
+    SELECT user_item.item_id, coalesce(item.title, user_item.item_id), item.category, item.price_minor, item.currency,
+           coalesce(item.attributes, '{}')
+    FROM user_item LEFT JOIN item ON item.item_id = user_item.item_id
+    WHERE user_item.user_id = $1::text
+    ORDER BY user_item.favourite DESC, user_item.last_at DESC, user_item.item_id
+    LIMIT $2::int
+""")
+_SETS_OF = Statement("SELECT item_id, item_set FROM item_set WHERE item_id = ANY ($1::text[])")
+_NEW_TO_USER = Statement("""
+    SELECT item_id, title, category, price_minor, currency, attributes
+    FROM item
+    WHERE item_id = ANY ($1::text[])
+        AND NOT EXISTS (SELECT FROM user_item WHERE user_id = $2::text AND user_item.item_id = item.item_id)
+""")
+_CATEGORIES_OF = Statement(
+    "SELECT item_id, category FROM item WHERE item_id = ANY ($1::text[]) AND category IS NOT NULL"
 )
-_SETS_OF = select(item_set.c.item_id, item_set.c.item_set).where(
-    item_set.c.item_id == any_(bindparam("items", type_=ARRAY(Text)))
-)
+# An item that was too old for recall may be among the latest again.
+_RECORD = Statement("""
+    INSERT INTO user_item AS known (user_id, item_id, actions, quantity, favourite, last_action, last_at)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::boolean[], $6::text[], $7::timestamptz[])
+    ON CONFLICT (user_id, item_id) DO UPDATE SET
+        actions = known.actions + excluded.actions, quantity = known.quantity + excluded.quantity,
+        favourite = known.favourite OR excluded.favourite,
+        last_action = CASE WHEN excluded.last_at >= known.last_at THEN excluded.last_action ELSE known.last_action END,
+        last_at = greatest(known.last_at, excluded.last_at), learnt = nullif(known.learnt, false)
+""")
+_RECORDED = ("user_id", "item_id", "actions", "quantity", "favourite", "last_action", "last_at")
 
-_NEW_TO_USER = select(item).where(
-    item.c.item_id == any_(bindparam("items", type_=ARRAY(Text))),
-    ~exists().where(user_item.c.user_id == bindparam("user"), user_item.c.item_id == item.c.item_id),
-)
+ItemRow = tuple[str, str, str | None, int | None, str | None, dict[str, Any]]
+"""Item id, title, category, price, currency, attributes."""
 
 
-def of_user(conn: Connection, user_id: str, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Give the items that a user acted on, favourites first, then the latest; unknown items have no title."""
-    return conn.execute(_OF_USER, {"user": user_id, "limit": limit}).all()
+def of_user(conn: Connection, user_id: str, limit: int) -> list[ItemRow]:
+    """Give the items that a user acted on, favourites first, then the latest; unknown items are called by their id."""
+    return _OF_USER.all(conn, user_id, limit)
 
 
 def sets_of(conn: Connection, item_ids: Sequence[str]) -> dict[str, list[str]]:
     """Give the item sets of each item; an item in none is left out."""
     found: dict[str, list[str]] = defaultdict(list)
-    for item_id, name in conn.execute(_SETS_OF, {"items": sorted(set(item_ids))}):
+    for item_id, name in _SETS_OF.all(conn, sorted(set(item_ids))):
         found[item_id].append(name)
     return found
 
 
-def new_to_user(conn: Connection, user_id: str, item_ids: Sequence[str]) -> Sequence[Row[*tuple[Any, ...]]]:
+def new_to_user(conn: Connection, user_id: str, item_ids: Sequence[str]) -> list[ItemRow]:
     """Give those of some items that the catalogue has and a user never acted on."""
-    return conn.execute(_NEW_TO_USER, {"user": user_id, "items": list(item_ids)}).all()
+    return _NEW_TO_USER.all(conn, list(item_ids), user_id)
 
 
 def categories_of(conn: Connection, item_ids: Sequence[str]) -> dict[str, str]:
     """Give the category of each item that has one."""
-    query = select(item.c.item_id, item.c.category).where(
-        item.c.item_id == any_(bindparam("items", list(item_ids), type_=ARRAY(Text))), item.c.category.is_not(None)
-    )
-    return {row.item_id: row.category for row in conn.execute(query)}
+    return dict(_CATEGORIES_OF.all(conn, list(item_ids)))
 
 
 def record_actions(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -60,25 +72,7 @@ def record_actions(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
     Args:
         conn: an open transaction that holds the users' advisory locks.
-        rows: one for each (user_id, item_id): actions, quantity, favourite, last_action, last_at.
+        rows: one for each (user_id, item_id), in this order: actions, quantity, favourite, last_action, last_at.
     """
-    if not rows:
-        return
-    statement = insert(user_item)
-    new = statement.excluded
-    later = new.last_at >= user_item.c.last_at
-    conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=[user_item.c.user_id, user_item.c.item_id],
-            set_={
-                "actions": user_item.c.actions + new.actions,
-                "quantity": user_item.c.quantity + new.quantity,
-                "favourite": or_(user_item.c.favourite, new.favourite),
-                "last_action": case((later, new.last_action), else_=user_item.c.last_action),
-                "last_at": func.greatest(user_item.c.last_at, new.last_at),
-                # An item that was too old for recall may be among the latest again.
-                "learnt": func.nullif(user_item.c.learnt, false()),
-            },
-        ),
-        list(rows),
-    )
+    if rows:
+        _RECORD.run(conn, *[[row[name] for row in rows] for name in _RECORDED])
