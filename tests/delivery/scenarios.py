@@ -15,11 +15,31 @@ import pytest
 from sqlalchemy import Connection
 
 from tactics.flows.action import accept_events
-from tactics.store import executions, grants, instances
+from tactics.store import executions, instances
 from tests.delivery.stage import Stage, behaviour
 from tests.delivery.waiting import until
 
 _LOCKED_OUT = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+# Where a grant was counted, and is about to be written.
+_WRITES = "INSERT INTO grant_record ("
+# Waits until two are there, or until one is held back by a lock; whoever was there stays counted.
+_MEET = """
+CREATE OR REPLACE FUNCTION test_meet() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_end timestamptz := clock_timestamp() + interval '20 s';
+BEGIN
+    PERFORM pg_advisory_lock_shared(815);
+    WHILE (SELECT count(DISTINCT pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 815) < 2
+        AND NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted) LOOP
+        IF clock_timestamp() > v_end THEN
+            RAISE EXCEPTION 'the other one did not come';
+        END IF;
+        PERFORM pg_sleep(0.005);
+    END LOOP;
+END
+$$"""
 
 
 def route(stage: Stage, *numbers: object) -> None:
@@ -55,7 +75,7 @@ def race_of_two_preparations(stage: Stage, patch: pytest.MonkeyPatch) -> None:
     stage.work_until_the_end()
 
 
-def race_of_two_placements(stage: Stage, patch: pytest.MonkeyPatch, *, prepared: bool = False) -> list[dict[str, Any]]:
+def race_of_two_placements(stage: Stage, *, prepared: bool = False) -> list[dict[str, Any]]:
     """Let two placements of a user both come to the point where they write a grant, if nothing holds one back.
 
     Returns:
@@ -64,24 +84,10 @@ def race_of_two_placements(stage: Stage, patch: pytest.MonkeyPatch, *, prepared:
     if not prepared:
         accept(stage, behaviour("u1", 1))
         route(stage, 1)
-    arrived: list[int] = []
-    answered = threading.Event()
-    add = grants.add
-
-    def add_together(conn: Connection, row: grants.GrantRow) -> bool:
-        arrived.append(threading.get_ident())
-        until(lambda: len(arrived) > 1 or answered.is_set() or stage.value(_LOCKED_OUT), "both are there, or held back")
-        return add(conn, row)
-
-    def visit(_: int) -> dict[str, Any]:
-        try:
-            return stage.shown("u1", lock=False)
-        finally:
-            answered.set()
-
-    patch.setattr(grants, "add", add_together)
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(visit, range(2)))
+    stage.run_sql(_MEET)
+    meets_first = f"PERFORM test_meet();\n        {_WRITES}"
+    with stage.changed_function("tactics_grant_benefit", _WRITES, meets_first), ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda _: stage.shown("u1", lock=False), range(2)))
 
 
 def rush(stage: Stage, users: Sequence[str], threads: int = 10) -> list[str]:

@@ -94,6 +94,17 @@ class Stage:
         }
         setup.import_activities(self.app.runtime, [document(**made)], publish=True)
 
+    @contextmanager
+    def changed_function(self, name: str, old: str, new: str) -> Iterator[None]:
+        """Let a function of the database say something else while this lasts."""
+        definition = self.value(f"SELECT pg_get_functiondef('{name}'::regproc)")
+        assert old in definition
+        self.run_sql(definition.replace(old, new))
+        try:
+            yield
+        finally:
+            self.run_sql(definition)
+
     def start_worker(self, name: str = "w", *, queues: Sequence[str] = QUEUES, processes: int = 2) -> Worker:
         """Start a worker; it is killed at the end, if not before."""
         made = Worker(self.environment, self.folder / f"{name}-{len(self._processes)}.log", queues, processes)

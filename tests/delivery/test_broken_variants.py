@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
 from tactics import opening
+from tactics.domain.event import Event
 from tactics.run import Run
-from tactics.store import grants, instances
+from tactics.store import events, executions, instances, segments
 from tactics.store.executions import ExecutionRow
 from tactics.store.instances import InstanceRow
-from tactics.store.tables import benefit, grant_record
 from tests.delivery import scenarios
 from tests.delivery.findings import audited, overwritten, unended
 from tests.delivery.stage import Stage
@@ -24,24 +27,29 @@ UNIQUE_KEYS = (
 )
 
 
-def _drop_unique_keys(stage: Stage, patch: pytest.MonkeyPatch) -> None:
-    def add(conn: Connection, row: grants.GrantRow) -> bool:
-        conn.execute(grant_record.insert().values({name: getattr(row, name) for name in grants.GrantRow.__slots__}))
-        return True
-
+def _drop_unique_keys(stage: Stage) -> None:
     stage.run_sql(*UNIQUE_KEYS)
-    patch.setattr(grants, "add", add)
 
 
 def _drop_instance_lock(stage: Stage, patch: pytest.MonkeyPatch) -> None:
     """Begin epochs in transactions of their own: they still grow, but nobody is held back."""
 
-    def bump(_: Connection, user_id: str, activity_code: str) -> InstanceRow:
+    def bump(_: Connection, user_id: str, activity_code: str, **__: object) -> InstanceRow:
         with stage.engine.begin() as own:
             return locking(own, user_id, activity_code)
 
+    def begin(
+        conn: Connection, user_id: str, activity_code: str, execution_id: UUID
+    ) -> tuple[InstanceRow, ExecutionRow, Event | None] | None:
+        with stage.engine.begin() as own:
+            instance = locking(own, user_id, activity_code)
+        row = executions.lock(conn, user_id, execution_id)
+        assert row is not None
+        return instance, row, events.find(conn, row.event_source, row.event_id)
+
     locking = instances.open_epoch
     patch.setattr(instances, "open_epoch", bump)
+    patch.setattr(segments, "begin", begin)
 
 
 def _check_epoch_by_reading(patch: pytest.MonkeyPatch) -> None:
@@ -85,8 +93,8 @@ def test_two_placements_at_once_grant_once(stage: Stage, monkeypatch: pytest.Mon
     if protections == "unique keys alone":
         _drop_instance_lock(stage, monkeypatch)
     if protections == "instance lock alone":
-        _drop_unique_keys(stage, monkeypatch)
-    answers = scenarios.race_of_two_placements(stage, monkeypatch)
+        _drop_unique_keys(stage)
+    answers = scenarios.race_of_two_placements(stage)
     assert sorted(answer["outcome"] for answer in answers) == ["granted", "reused"]
     assert answers[0]["assets"][0]["asset_id"] == answers[1]["assets"][0]["asset_id"]
     assert not audited(stage)
@@ -96,8 +104,8 @@ def test_without_unique_keys_and_instance_lock_grants_double(stage: Stage, monke
     """With both protections of the grant gone, the same two placements end in two grants, and the audit sees it."""
     stage.import_activity()
     _drop_instance_lock(stage, monkeypatch)
-    _drop_unique_keys(stage, monkeypatch)
-    answers = scenarios.race_of_two_placements(stage, monkeypatch)
+    _drop_unique_keys(stage)
+    answers = scenarios.race_of_two_placements(stage)
     assert [answer["outcome"] for answer in answers] == ["granted", "granted"]
     assert any(found.startswith("grant_count:") for found in audited(stage))
 
@@ -106,26 +114,25 @@ USERS = [f"u{number}" for number in range(50)]
 
 
 @pytest.mark.parametrize("protections", ["all", "condition alone", "check alone"])
-def test_fifty_users_get_a_stock_of_ten(stage: Stage, monkeypatch: pytest.MonkeyPatch, protections: str) -> None:
+def test_fifty_users_get_a_stock_of_ten(stage: Stage, protections: str) -> None:
     """Fifty users at once for a stock of ten: ten grants, and whatever happens never more."""
     stage.import_activity(stock=10, channels={"grant": ["home_banner"]})
     if protections == "condition alone":
         _drop_stock_check(stage)
-    if protections == "check alone":
-        _drop_stock_condition(monkeypatch)
-    outcomes = scenarios.rush(stage, USERS)
+    with _without_stock_condition(stage) if protections == "check alone" else nullcontext():
+        outcomes = scenarios.rush(stage, USERS)
     assert outcomes.count("granted") == 10
     assert outcomes.count("error" if protections == "check alone" else "sold_out") == 40
     assert stage.value("SELECT remaining FROM benefit") == 0
     assert not audited(stage)
 
 
-def test_without_condition_and_check_stock_is_oversold(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_condition_and_check_stock_is_oversold(stage: Stage) -> None:
     """With the condition and the CHECK gone, all fifty get one, and the audit sees it."""
     stage.import_activity(stock=10, channels={"grant": ["home_banner"]})
     _drop_stock_check(stage)
-    _drop_stock_condition(monkeypatch)
-    assert scenarios.rush(stage, USERS).count("granted") == 50
+    with _without_stock_condition(stage):
+        assert scenarios.rush(stage, USERS).count("granted") == 50
     assert any(found.startswith("stock:") for found in audited(stage))
 
 
@@ -133,13 +140,10 @@ def _drop_stock_check(stage: Stage) -> None:
     stage.run_sql("ALTER TABLE benefit DROP CONSTRAINT ck_benefit_remaining")
 
 
-def _drop_stock_condition(patch: pytest.MonkeyPatch) -> None:
-    def take(conn: Connection, activity_code: str, benefit_code: str, needed: int) -> bool:
-        row = (benefit.c.activity_code == activity_code, benefit.c.code == benefit_code)
-        conn.execute(update(benefit).where(*row).values(remaining=benefit.c.remaining - needed))
-        return True
-
-    patch.setattr(grants, "take_stock", take)
+@contextmanager
+def _without_stock_condition(stage: Stage) -> Iterator[None]:
+    with stage.changed_function("tactics_grant_benefit", "(remaining IS NULL OR remaining >= v_needed)", "true"):
+        yield
 
 
 @pytest.mark.parametrize("on", [True, False])

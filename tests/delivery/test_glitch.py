@@ -99,9 +99,9 @@ def test_repeat_users_with_a_spent_asset_get_a_replay(prepared: Stage, how: str,
     assert not audited(prepared)
 
 
-def test_two_first_visits_at_once_give_one_grant(prepared: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_first_visits_at_once_give_one_grant(prepared: Stage) -> None:
     """Two placements of a first-time user at once, both without the asset port, end in one grant and one reuse."""
     with glitch(prepared):
-        answers = scenarios.race_of_two_placements(prepared, monkeypatch, prepared=True)
+        answers = scenarios.race_of_two_placements(prepared, prepared=True)
     assert sorted(answer["outcome"] for answer in answers) == ["granted", "reused"]
     assert not audited(prepared)
