@@ -113,7 +113,7 @@ def test_a_placement_whose_connection_is_cut_anywhere_grants_once(stage: Stage, 
         assert stage.value("SELECT count(*) FROM grant_record WHERE user_id = :u", u=user_id) == 1
         if not cut.made:
             break
-    assert number > {"statement": 5, "commit": 1, "reply": 1}[where]
+    assert number > {"statement": 4, "commit": 1, "reply": 1}[where]
     assert not audited(stage)
 
 
