@@ -19,7 +19,7 @@ import psycopg
 
 from tests.bench import scene
 from tests.bench.size import Size
-from tests.bench.stage import plain_url, stage, work_through
+from tests.bench.stage import plain_url, rounds, stage, work_through
 
 KEYS = ("actions_over_insert",)
 USERS = 2_000
@@ -35,12 +35,12 @@ def measure(size: Size) -> dict[str, float]:
         "bench_viewed_first": scene.at_least(NEVER, action="view", item_id="0"),
     }
     chance = random.Random(1)  # noqa: S311  # the same users in every run
-    rounds: list[tuple[float, float]] = []
+    taken: list[tuple[float, float]] = []
     with stage() as local, psycopg.connect(plain_url(local), prepare_threshold=0) as conn:
         scene.set_up(local.app, USERS, [scene.document(behaviour_rules=rules)])
         conn.execute("CREATE TABLE bench_row (id text PRIMARY KEY, user_id text NOT NULL, data text NOT NULL)")
         conn.commit()
-        for number in range(size.rounds + 1):
+        for number in rounds(size):
             messages = [
                 scene.action(
                     f"{number}-{one}",
@@ -51,8 +51,8 @@ def measure(size: Size) -> dict[str, float]:
                 for one in range(size.actions)
             ]
             ours = size.actions / work_through(local, messages, prepares=0)
-            rounds.append((ours, size.actions / _inserts(conn, number, size.actions)))
-    counted = rounds[1:]
+            taken.append((ours, size.actions / _inserts(conn, number, size.actions)))
+    counted = taken[1:]
     return {
         "actions_over_insert": statistics.median(ours / plain for ours, plain in counted),
         "actions_per_s": statistics.median(ours for ours, _ in counted),

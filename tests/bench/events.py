@@ -37,7 +37,7 @@ from tactics.supervisor import Supervisor
 from tests.bench import noop, scene
 from tests.bench.clients import Clients, Work, clients
 from tests.bench.size import Size
-from tests.bench.stage import PROCESSES, plain_url, stage, until, work_through
+from tests.bench.stage import PROCESSES, plain_url, rounds, stage, until, work_through
 
 KEYS = ("events_over_stepwise", "events_over_dbos")
 DBOS_DATABASE = "bench_dbos"
@@ -50,8 +50,8 @@ def measure(size: Size) -> dict[str, float]:
     with stage() as local:
         scene.set_up(local.app, size.events)
         with _noop_worker(local) as broker, _dbos_processes(local) as dbos:
-            rounds = [_round(local, broker, dbos, size.events, number) for number in range(size.rounds + 1)][1:]
-    ours, stepwise, durable = zip(*rounds, strict=True)
+            taken = [_round(local, broker, dbos, size.events, number) for number in rounds(size)]
+    ours, stepwise, durable = zip(*taken[1:], strict=True)
     return {
         "events_over_stepwise": statistics.median(a / b for a, b in zip(ours, stepwise, strict=True)),
         "events_over_dbos": statistics.median(a / b for a, b in zip(ours, durable, strict=True)),

@@ -25,7 +25,7 @@ from tactics.runtime import Runtime
 from tests.bench import adapter, floor, scene
 from tests.bench.clients import Clients, Work, clients
 from tests.bench.size import Size
-from tests.bench.stage import plain_url, stage
+from tests.bench.stage import plain_url, rounds, stage
 
 KEYS = ("grants_hot_over_bare", "grants_spread_over_bare")
 CLIENT_PROCESSES = 4
@@ -45,10 +45,8 @@ def measure(size: Size) -> dict[str, float]:
 
 
 def _beside(ours: Clients, bare: Clients, size: Size, benefits: int, name: str) -> dict[str, float]:
-    rounds = [
-        (_rate(ours, benefits, size.grant_s), _rate(bare, benefits, size.grant_s)) for _ in range(size.rounds + 1)
-    ]
-    counted = rounds[1:]
+    taken = [(_rate(ours, benefits, size.grant_s), _rate(bare, benefits, size.grant_s)) for _ in rounds(size)]
+    counted = taken[1:]
     return {
         f"grants_{name}_over_bare": statistics.median(one / other for one, other in counted),
         f"grants_{name}_per_s": statistics.median(one for one, _ in counted),
@@ -95,7 +93,7 @@ def bare_grantor(url: str, name: str) -> Iterator[Work]:
 @contextmanager
 def _threads(name: str, grant: Callable[[str, int], None]) -> Iterator[Work]:
     """Let threads grant for a while, each to its own users."""
-    rounds = 0
+    orders = 0
 
     def one_thread(prefix: str, benefits: int, end: float) -> int:
         count, chance = 0, random.Random(prefix)  # noqa: S311  # which stock, not a secret
@@ -105,12 +103,12 @@ def _threads(name: str, grant: Callable[[str, int], None]) -> Iterator[Work]:
         return count
 
     def work(order: tuple[int, float]) -> tuple[int, float]:
-        nonlocal rounds
-        rounds += 1
+        nonlocal orders
+        orders += 1
         benefits, seconds = order
         started = time.perf_counter()
         end = started + seconds
-        going = [pool.submit(one_thread, f"{name}-{rounds}-{thread}", benefits, end) for thread in range(THREADS)]
+        going = [pool.submit(one_thread, f"{name}-{orders}-{thread}", benefits, end) for thread in range(THREADS)]
         return sum(one.result() for one in going), time.perf_counter() - started
 
     with ThreadPoolExecutor(THREADS) as pool:

@@ -18,7 +18,7 @@ import redis
 from tactics.local import Local
 from tests.bench import floor, scene, visits
 from tests.bench.size import Size
-from tests.bench.stage import plain_url, stage
+from tests.bench.stage import plain_url, rounds, stage
 from tests.bench.where import TimeSpent
 
 KEYS = ("placement_p50_over_floor",)
@@ -31,18 +31,22 @@ def measure(size: Size) -> dict[str, float]:
         scene.set_up(local.app, users)
         floor.set_up(conn)
         visits.prepare(local, range(users))
-        rounds = []
-        for number in range(size.rounds + 1):
+        taken = []
+        for number in rounds(size):
             ours = _placements(local, range(number * size.visits, (number + 1) * size.visits))
-            rounds.append((ours, _bare(conn, local.app.runtime.redis, number, size.visits)))
+            taken.append((ours, _bare(conn, local.app.runtime.redis, number, size.visits)))
         with TimeSpent() as spent:
             _placements(local, range(users - size.visits, users))
-    p50 = statistics.median(one for placements, _ in rounds[1:] for one in placements)
-    floor_p50 = statistics.median(one for _, grants in rounds[1:] for one in grants)
+    placements = [one for found, _ in taken[1:] for one in found]
+    grants = [one for _, found in taken[1:] for one in found]
+    p50, floor_p50 = statistics.median(placements), statistics.median(grants)
     return {
         "placement_p50_over_floor": p50 / floor_p50,
         "placement_p50_ms": p50,
         "floor_p50_ms": floor_p50,
+        # How restless the machine was: the baseline has no reason of its own to be uneven.
+        "placement_alone_p99_over_p50": statistics.quantiles(placements, n=100)[98] / p50,
+        "floor_p99_over_p50": statistics.quantiles(grants, n=100)[98] / floor_p50,
         **{f"placement_{name}": value for name, value in spent.per_call(size.visits).items()},
     }
 

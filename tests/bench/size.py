@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Size:
-    """Counts for one run of the benchmarks. Rounds are those that count; each measure does one more before, to warm up."""
+    """Counts for one run of the benchmarks."""
 
     rounds: int = 5
-    events: int = 1_000
+    """Most rounds that count; each measure does one more before, to warm up."""
+    rounds_s: float = 60.0
+    """A measure whose rounds take longer than that stops after fewer: three, at least. In seconds."""
+    events: int = 600
     """Behaviour events, or baseline chains, in a round."""
     actions: int = 3_000
     """User actions in a round, and as many one-row inserts; a multiple of 100."""
@@ -21,7 +24,7 @@ class Size:
     """Visits of a closed loop that finds the saturation, over all visitors."""
     open_visits: int = 3_000
     """Visits of an open loop at half of the saturation, over all visitors."""
-    grant_s: float = 2.0
+    grant_s: float = 1.5
     """How long a round of grants lasts, in seconds."""
     benefits: int = 1_000
     cost_rounds: int = 3

@@ -12,12 +12,14 @@ from sqlalchemy import Connection, text
 
 from tactics.flows.action import submit_events
 from tactics.local import Local, running_locally
+from tests.bench.size import Size
 
 PROCESSES = 2
 """Worker processes, of the engine and of each baseline."""
 BATCH = 100
 """Events handed in at a time."""
 PATIENCE_S = 180
+LEAST_ROUNDS = 3
 _LOOK_S = 0.02
 # Both counts are read from small partial indexes: looking often costs the workers little.
 _UNFINISHED = text(
@@ -37,6 +39,15 @@ def stage() -> Iterator[Local]:
     """Run the engine in a new temporary home: Postgres with fsync, Valkey, a worker, beat."""
     with running_locally(durable=True, flower=False, worker_processes=PROCESSES) as local:
         yield local
+
+
+def rounds(size: Size) -> Iterator[int]:
+    """Number the rounds of a measure; number 0 warms up, and does not count."""
+    started = time.perf_counter()
+    for number in range(size.rounds + 1):
+        yield number
+        if number >= LEAST_ROUNDS and time.perf_counter() - started > size.rounds_s:
+            return
 
 
 @contextmanager
@@ -82,6 +93,11 @@ def hand_in(local: Local, messages: Sequence[Mapping[str, Any]]) -> None:
             raise MeasureFailed(f"event {refused.id} is {refused.status}: {refused.reason}")
 
 
+def prepared(conn: Connection) -> int:
+    """Count the preparations that ended well."""
+    return int(conn.execute(_PREPARED).scalar_one())
+
+
 def work_through(local: Local, messages: Sequence[Mapping[str, Any]], *, prepares: int) -> float:
     """Hand events in and wait until everything that follows from them is done.
 
@@ -97,15 +113,15 @@ def work_through(local: Local, messages: Sequence[Mapping[str, Any]], *, prepare
         MeasureFailed: another number was prepared, or an event was parked.
     """
     with looking(local) as conn:
-        before = conn.execute(_PREPARED).scalar_one()
+        before = prepared(conn)
         started = time.perf_counter()
         hand_in(local, messages)
         until_done(local, conn)
         took = time.perf_counter() - started
-        prepared = conn.execute(_PREPARED).scalar_one() - before
+        done = prepared(conn) - before
         parked = conn.execute(_FAILED).scalar_one()
-    if prepared != prepares or parked:
-        raise MeasureFailed(f"{prepared} instances were prepared, not {prepares}; {parked} events are parked")
+    if done != prepares or parked:
+        raise MeasureFailed(f"{done} instances were prepared, not {prepares}; {parked} events are parked")
     return took
 
 

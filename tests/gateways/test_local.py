@@ -28,7 +28,8 @@ def test_candidates_come_with_their_score(runtime: Runtime) -> None:
     _learn(runtime)
     port = runtime.gateways.recall
     ((item_id, score),) = [(one.item_id, one.score) for one in port.candidates("ann", ["1"], 10)]
-    assert (item_id, score) == ("2", pytest.approx(1 / 2**0.5))
+    assert item_id == "2"
+    assert score == pytest.approx(1 / 2**0.5)
     assert port.candidates("ann", ["77"], 10) == []
     assert port.candidates("bob", ["1"], 10) == []
 
