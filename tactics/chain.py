@@ -35,14 +35,17 @@ _HARMLESS = frozenset({"priority", "reply_to", "ignore_result", "task_id", "immu
 _STRUCTURE = frozenset({"chain", "parent_id", "root_id"})
 
 
-@dataclass
-class _Waiting:
-    """A step that was kept to be run here."""
+@dataclass(slots=True)
+class _Kept:
+    """Steps of one chain that were kept to be run here, in order; `rest` is what Celery is to go on with after them."""
 
-    task: TacticsTask
-    task_id: str
+    steps: Sequence[StepTask]
     args: Sequence[Any]
-    request: dict[str, Any]
+    segment: Segment | None
+    execution: ExecutionRow | None
+    parent_id: str | None
+    root_id: str | None
+    rest: list[Any] | None
 
 
 @dataclass
@@ -51,30 +54,61 @@ class Runner:
 
     app: TacticsApp
     hostname: str | None = None
-    waiting: deque[_Waiting] = field(default_factory=deque)
+    waiting: deque[_Kept] = field(default_factory=deque)
     segment: Segment | None = None
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def keep(
         self,
-        task: TacticsTask,
+        steps: Sequence[StepTask],
         args: Sequence[Any],
         *,
-        rest: list[Any],
         parent: Any = None,
         segment: Segment | None = None,
         execution: ExecutionRow | None = None,
+        rest: list[Any] | None = None,
     ) -> None:
-        """Keep a step to be run once the current one returned; `rest` is the chain after it, last step first.
+        """Keep steps of a chain, to be run once the current task returned.
 
         What continues a chain comes before chains that have not begun: one segment is open at a time.
         """
+        parent_id = parent.id if parent else None
+        root_id = (parent.root_id or parent.id) if parent else None
+        kept = _Kept(steps, args, segment, execution, parent_id, root_id, rest)
+        if segment is None:
+            self.waiting.append(kept)
+        else:
+            self.waiting.appendleft(kept)
+
+    def run_waiting(self) -> None:
+        """Run what was kept, and what that keeps, until nothing is left."""
+        while self.waiting:
+            self._run_steps(self.waiting.popleft())
+
+    def _run_steps(self, kept: _Kept) -> None:
+        """Run steps one after another, up to the end of the chain, a failure, or one that does not run here."""
+        self.segment = kept.segment
+        for position, task in enumerate(kept.steps):
+            if position and self.segment is not None and not task.runs_here:
+                _hop_and_publish(self.app, self.segment, kept.steps[position - 1].step, kept.steps[position:])
+                return
+            last = position == len(kept.steps) - 1
+            ended_well = self._run(task, kept, kept.rest if last else None)
+            if not ended_well or self.segment is None or self.segment.ended:
+                return
+
+    def _run(self, task: StepTask, kept: _Kept, rest: list[Any] | None) -> bool:
+        """Run a step through its tracer.
+
+        Returns:
+            Whether it ended well.
+        """
         task_id = uuid()
-        root = (parent.root_id or parent.id) if parent else task_id
+        kept.root_id = kept.root_id or task_id
         request = {
             "id": task_id,
-            "root_id": root,
-            "parent_id": parent.id if parent else None,
+            "root_id": kept.root_id,
+            "parent_id": kept.parent_id,
             "chain": rest,
             "retries": 0,
             "is_eager": False,
@@ -83,37 +117,34 @@ class Runner:
             "hostname": self.hostname,
             "delivery_info": {},
             "runner": self,
-            "segment": segment,
-            "execution": execution,
+            "segment": self.segment,
+            "execution": kept.execution,
         }
-        waiting = _Waiting(task, task_id, args, request)
-        if segment is None:
-            self.waiting.append(waiting)
+        if self.hostname is None:
+            _, info, _, _ = task.tracer(task_id, kept.args, {}, request)
         else:
-            self.waiting.appendleft(waiting)
+            info = self._run_noted(task, task_id, kept, request)
+        kept.parent_id = task_id
+        return info is None
 
-    def run_waiting(self) -> None:
-        """Run what was kept, and what that keeps, until nothing is left."""
-        while self.waiting:
-            one = self.waiting.popleft()
-            if self.hostname:
-                self._note(one, "task-received")
-                self._note(one, "task-started")
-            started = time.perf_counter()
-            _, info, _, _ = one.task.tracer(one.task_id, one.args, {}, one.request)
-            if self.hostname:
-                runtime = time.perf_counter() - started
-                if info is None:
-                    self._note(one, "task-succeeded", result="None", runtime=runtime)
-                else:
-                    shown = failure_shown(repr(info.retval))
-                    self._note(one, "task-failed", exception=shown, traceback="", runtime=runtime)
+    def _run_noted(self, task: StepTask, task_id: str, kept: _Kept, request: dict[str, Any]) -> Any:
+        """Run it, and note for Flower what Celery says of a task that a worker receives."""
+        named = {"name": task.name, "args": repr(tuple(kept.args)), "kwargs": "{}", "retries": 0}
+        lineage = {"root_id": kept.root_id, "parent_id": kept.parent_id, "eta": None}
+        self._note(task_id, "task-received", **named, **lineage)
+        self._note(task_id, "task-started")
+        started = time.perf_counter()
+        _, info, _, _ = task.tracer(task_id, kept.args, {}, request)
+        runtime = time.perf_counter() - started
+        if info is None:
+            self._note(task_id, "task-succeeded", result="None", runtime=runtime)
+        else:
+            shown = failure_shown(repr(info.retval))
+            self._note(task_id, "task-failed", exception=shown, traceback="", runtime=runtime)
+        return info
 
-    def _note(self, one: _Waiting, kind: str, **fields: Any) -> None:
-        named = {"name": one.task.name, "args": repr(tuple(one.args)), "kwargs": "{}", "retries": 0}
-        lineage = {"root_id": one.request["root_id"], "parent_id": one.request["parent_id"], "eta": None}
-        described = {**named, **lineage} if kind == "task-received" else {}
-        self.events.append((kind, {"uuid": one.task_id, "timestamp": time.time(), **described, **fields}))
+    def _note(self, task_id: str, kind: str, **fields: Any) -> None:
+        self.events.append((kind, {"uuid": task_id, "timestamp": time.time(), **fields}))
 
     def send_events(self) -> None:
         """Tell Flower about the steps that ran here, in one message. Nothing depends on its arrival."""
@@ -171,6 +202,7 @@ class StepTask(TacticsTask):
 
     abstract = True
     isolated = False
+    step: Any = None
 
     def apply_async(
         self,
@@ -187,15 +219,37 @@ class StepTask(TacticsTask):
         if not continues or segment is None or request is None:
             return super().apply_async(args, kwargs, task_id=task_id, **options)
         # What follows an isolated step goes back: it has nothing to do with that step's workers and limits.
-        if not parent.isolated and self._stays(options, segment.run.execution.link):
-            request.runner.keep(self, args or (), rest=options.get("chain") or [], parent=request, segment=segment)
+        link, rest = segment.run.execution.link, options.get("chain") or []
+        if not parent.isolated and self.runs_here and _asks_nothing(options, link):
+            following = self._following(rest, args, link)
+            steps, rest = ([self], rest) if following is None else ([self, *following], [])
+            request.runner.keep(steps, args or (), parent=request, segment=segment, rest=rest)
             return None
         _hop(segment, parent.step, self.name.removeprefix(TASK_PREFIX))
         return super().apply_async(args, kwargs, task_id=task_id, **options)
 
-    def _stays(self, options: dict[str, Any], link: str) -> bool:
-        asked = {name: value for name, value in options.items() if value and name not in _HARMLESS | _STRUCTURE}
-        return self.app.settings.in_place and not self.isolated and asked in ({}, {"queue": link})
+    @property
+    def runs_here(self) -> bool:
+        """Whether it may run where the step before it ran."""
+        return self.app.settings.in_place and not self.isolated
+
+    def _following(self, rest: Sequence[Any], args: Sequence[Any] | None, link: str) -> list[StepTask] | None:
+        """Give the steps of a chain's rest, which Celery has with the last one first; None: something is odd about it."""
+        steps = []
+        for one in reversed(rest):
+            task = self.app.tasks.get(one["task"])
+            if not isinstance(task, StepTask) or list(one["args"]) != list(args or ()):
+                return None
+            if not _asks_nothing(one["options"], link):
+                return None
+            steps.append(task)
+        return steps
+
+
+def _asks_nothing(options: dict[str, Any], link: str) -> bool:
+    """Tell whether the options ask for nothing but what the step's declaration and link say."""
+    asked = {name: value for name, value in options.items() if value and name not in _HARMLESS | _STRUCTURE}
+    return asked in ({}, {"queue": link})
 
 
 def _hop(segment: Segment, last: Step, next_step: str) -> None:
@@ -207,6 +261,18 @@ def _hop(segment: Segment, last: Step, next_step: str) -> None:
     except BaseException:
         segment.close()
         raise
+
+
+def _hop_and_publish(app: TacticsApp, segment: Segment, last: Step, rest: Sequence[StepTask]) -> None:
+    """Go on elsewhere. What cannot be published now, the sweeper publishes."""
+    row = segment.run.execution
+    try:
+        _hop(segment, last, rest[0].step.name)
+        publish_chain(app, [task.step for task in rest], row, segment.run.attempt)
+    except StepFailed:
+        return  # recorded
+    except (OperationalError, OSError) as error:
+        log.warning("not_published", execution=str(row.id), error=str(error))
 
 
 def prepare_app(app: TacticsApp) -> None:
@@ -245,32 +311,26 @@ def start_chain(app: TacticsApp, steps: Sequence[Step], row: ExecutionRow) -> No
     if runner is None or steps[0].isolated or not app.settings.in_place:
         publish_chain(app, steps, row, row.attempts)
         return
-    first, *rest = _signatures(app, steps, row, row.attempts)
-    runner.keep(app.tasks[first.task], first.args, rest=list(reversed(rest)), execution=row)
+    runner.keep(_tasks(app, steps), (str(row.id), row.attempts), execution=row)
+
+
+def _tasks(app: TacticsApp, steps: Sequence[Step]) -> list[StepTask]:
+    return [app.tasks[TASK_PREFIX + step.name] for step in steps]
 
 
 def run_here(app: TacticsApp, segment: Segment) -> None:
-    """Run the chain of an open segment in this process, up to its end or its first hop. Needs `prepare_app`."""
+    """Run the chain of an open segment in this process, up to its end or its first hop. Needs `prepare_app`.
+
+    What a step raised is recorded; who waits for the answer finds it.
+    """
+    run, steps = segment.run, _tasks(app, segment.steps)
     try:
-        _run_here(app, segment)
-    except StepFailed:
-        return  # recorded; who waits for the answer finds it
+        if not steps[0].runs_here:
+            _hop_and_publish(app, segment, segment.steps[0], steps)
+            return
+        runner = Runner(app)
+        runner.keep(steps, (str(run.execution.id), run.attempt), segment=segment)
+        runner.run_waiting()
     except BaseException:
         segment.close()
         raise
-
-
-def _run_here(app: TacticsApp, segment: Segment) -> None:
-    row, steps = segment.run.execution, segment.steps
-    first, *rest = _signatures(app, steps, row, segment.run.attempt)
-    task = app.tasks[first.task]
-    if not task.isolated and app.settings.in_place:
-        runner = Runner(app)
-        runner.keep(task, first.args, rest=list(reversed(rest)), segment=segment)
-        runner.run_waiting()
-        return
-    _hop(segment, steps[0], steps[0].name)
-    try:
-        publish_chain(app, steps, row, segment.run.attempt)
-    except (OperationalError, OSError) as error:
-        log.warning("not_published", execution=str(row.id), error=str(error))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -20,7 +21,7 @@ from tactics.errors import UnreadableActivity
 from tactics.gateways.local import LocalAssets, LocalItems, LocalRecall, LocalUsers
 from tactics.gateways.ports import AssetGateway, ItemGateway, RecallGateway, UserGateway
 from tactics.store import activities
-from tactics.store.db import make_engine
+from tactics.store.db import autocommitting, make_engine
 
 ACTIVITIES_KEPT = 20_000
 _NOW = text("SELECT now()")
@@ -65,7 +66,6 @@ class Runtime:
     redis: redis.Redis
     gateways: Gateways
     assets_engine: Engine | None = None
-    reading_engine: Engine | None = None
     close_recall: Callable[[], None] | None = None
     redis_breaker: Breaker = field(default_factory=Breaker)
     recall_breaker: Breaker = field(default_factory=Breaker)
@@ -89,9 +89,8 @@ class Runtime:
         )
         recall, close_recall = _open_recall(settings)
         gateways = Gateways(LocalItems(), LocalUsers(), LocalAssets(assets_engine), recall)
-        reading_engine = make_engine(settings.database_url, pool_size=settings.pool_size, autocommit=True)
         client = connect_redis(settings.redis_url, settings.redis_timeout_ms / 1000)
-        return cls(settings, engine, client, gateways, assets_engine, reading_engine, close_recall)
+        return cls(settings, engine, client, gateways, assets_engine, close_recall)
 
     def now(self, conn: Connection, event_at: datetime | None = None) -> datetime:
         """Give the business time of a run: the database's, or in replay the event's own."""
@@ -100,10 +99,11 @@ class Runtime:
         found: datetime = conn.execute(_NOW).scalar_one()
         return found.astimezone(UTC)
 
-    @property
-    def reading(self) -> Engine:
-        """Connections for single reads: each statement is a transaction of its own, and costs one round trip."""
-        return self.reading_engine or self.engine
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a connection for single reads: each statement is a transaction of its own, and costs one round trip."""
+        with self.engine.connect() as conn, autocommitting(conn):
+            yield conn
 
     def activity(self, code: str, version: int) -> TacticsActivity:
         """Give a version of an activity; versions never change, so the last used ones are kept.
@@ -133,9 +133,8 @@ class Runtime:
     def close(self) -> None:
         """Give connections back."""
         self.engine.dispose()
-        for one in (self.assets_engine, self.reading_engine):
-            if one is not None:
-                one.dispose()
+        if self.assets_engine is not None:
+            self.assets_engine.dispose()
         if self.close_recall is not None:
             self.close_recall()
         self.redis.close()

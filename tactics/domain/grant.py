@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from tactics.domain.activity import Benefit, BenefitKind, TacticsActivity
 from tactics.domain.asset import Asset
 
-# Letters and digits that nobody confuses when reading a code aloud.
+# Letters and digits that nobody confuses when reading a code aloud: 32, so that each is as likely as any other.
 _CODE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _CODE_LENGTH = 12
 
@@ -37,7 +37,7 @@ class GrantLine:
 
     def to_json(self) -> dict[str, Any]:
         """Give the line as stored with its grant."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in GrantLine.__slots__}
 
 
 def _benefit_for(activity: TacticsActivity, kind: BenefitKind, named: object) -> str | None:
@@ -125,7 +125,7 @@ def new_assets(
 
 
 def _new_code() -> str:
-    return "".join(secrets.choice(_CODE_ALPHABET) for _ in range(_CODE_LENGTH))
+    return "".join(_CODE_ALPHABET[byte % len(_CODE_ALPHABET)] for byte in secrets.token_bytes(_CODE_LENGTH))
 
 
 def largest_value(activity: TacticsActivity) -> int:

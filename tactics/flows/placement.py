@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import uuid4
 
@@ -104,11 +104,11 @@ def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
 def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
     """Find the activities; under a key that was used before, those of then, with what was answered then."""
     runtime = app.runtime
-    unplain = plain_problem(asdict(request) | {"at": None})
+    unplain = plain_problem({name: getattr(request, name) for name in PlacementRequest.__slots__ if name != "at"})
     if unplain is not None:
         raise BadInput(f"placement: {unplain['path'] or '/'}: {unplain['message']}", problems=[unplain])
     deadline = time.monotonic() + runtime.settings.placement_deadline_ms / 1000
-    with runtime.reading.connect() as conn:
+    with runtime.reading() as conn:
         at = request.at if runtime.settings.replay else None
         now, revisions, versions = activities.live_now(conn, request.channel_code, at)
         stored = stored_chains(runtime, conn, revisions)

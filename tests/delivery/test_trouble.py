@@ -62,7 +62,7 @@ def cutting(stage: Stage, where: Where, number: int) -> Iterator[Cut]:
     run = Statement._run
 
     def counted(statement: Statement, conn: Any, parameters: Any) -> Any:
-        if conn.engine in {stage.engine, stage.app.runtime.reading}:
+        if conn.engine is stage.engine:
             cut.plain_statement(conn)
         return run(statement, conn, parameters)
 
