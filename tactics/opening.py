@@ -129,7 +129,7 @@ def _begin_stored(
     activity = runtime.activity(row.activity_code, row.activity_version)
     template = template_of(registry, activity)
     begins = row.epoch is None
-    opened = segments.begin(conn, row.user_id, row.activity_code, row.id) if begins else _go_on(conn, row)
+    opened = segments.begin(conn, row) if begins else _go_on(conn, row)
     if opened is None or not _current(opened[1], attempt, step, runtime, registry):
         return None
     instance, fresh, event = opened

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Literal
-from uuid import UUID
 
 from psycopg.types.json import Jsonb
 from sqlalchemy import Connection
@@ -28,7 +27,7 @@ _BEGIN = Statement(f"""
            {", ".join(f"execution.{name}" for name in ExecutionRow.__slots__)}
     FROM opened
     JOIN execution ON execution.user_id = $1 AND execution.id = $3::uuid
-    LEFT JOIN event ON event.source = execution.event_source AND event.id = execution.event_id
+    LEFT JOIN event ON event.source = $4::text AND event.id = $5::text
     FOR NO KEY UPDATE OF execution
 """)  # noqa: S608  # names of our own columns
 _INSTANCE, _EVENT = len(InstanceRow.__slots__), len(Event.__slots__)
@@ -58,22 +57,19 @@ _CLOSE = Statement("""
 """)
 
 
-def begin(
-    conn: Connection, user_id: str, activity_code: str, execution_id: UUID
-) -> tuple[InstanceRow, ExecutionRow, Event | None] | None:
+def begin(conn: Connection, known: ExecutionRow) -> tuple[InstanceRow, ExecutionRow, Event | None] | None:
     """Open the first segment of a stored execution: begin its instance's next epoch, and lock the execution.
 
     Args:
         conn: the segment's transaction: this is its first statement.
-        user_id: of the instance.
-        activity_code: of the instance.
-        execution_id: of the execution.
+        known: the execution as it was read or written before.
 
     Returns:
         The instance, locked, under its new epoch; the execution as it is by now; and its event, None when it is gone.
         None: there is no such execution; the caller rolls back.
     """
-    row = _BEGIN.first(conn, user_id, activity_code, execution_id)
+    names = (known.user_id, known.activity_code, known.id, known.event_source, known.event_id)
+    row = _BEGIN.first(conn, *names)
     if row is None:
         return None
     event, execution = row[_INSTANCE : _INSTANCE + _EVENT], row[_INSTANCE + _EVENT :]

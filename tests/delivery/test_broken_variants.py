@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection
@@ -38,12 +37,10 @@ def _drop_instance_lock(stage: Stage, patch: pytest.MonkeyPatch) -> None:
         with stage.engine.begin() as own:
             return locking(own, user_id, activity_code)
 
-    def begin(
-        conn: Connection, user_id: str, activity_code: str, execution_id: UUID
-    ) -> tuple[InstanceRow, ExecutionRow, Event | None] | None:
+    def begin(conn: Connection, known: ExecutionRow) -> tuple[InstanceRow, ExecutionRow, Event | None] | None:
         with stage.engine.begin() as own:
-            instance = locking(own, user_id, activity_code)
-        row = executions.lock(conn, user_id, execution_id)
+            instance = locking(own, known.user_id, known.activity_code)
+        row = executions.lock(conn, known.user_id, known.id)
         assert row is not None
         return instance, row, events.find(conn, row.event_source, row.event_id)
 
