@@ -1,4 +1,4 @@
-"""The grant as one call of the database: docs/adr/0016-one-call-a-grant.md."""
+"""The grant as one call of the database: docs/adr/0016-plain-statements-on-the-hot-path.md."""
 
 from __future__ import annotations
 

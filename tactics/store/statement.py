@@ -1,7 +1,7 @@
 """SQL that every event and placement runs: handed to the driver as it is, prepared once a connection.
 
 Most of the store is written with SQLAlchemy, whose statements say what they mean. On the path of a placement its part
-of a statement costs more than the database's (docs/adr/0015-plain-statements-on-the-hot-path.md), so what runs there is
+of a statement costs more than the database's (docs/adr/0016-plain-statements-on-the-hot-path.md), so what runs there is
 plain SQL with `$1` placeholders, over the same connection and in the same transaction.
 """
 

@@ -18,19 +18,20 @@ from tests.bench.size import Size
 from tests.bench.stage import BATCH, MeasureFailed, hand_in, looking, prepared, stage, until_done, worker_pids
 
 KEYS = ("memory_growth",)
-USERS = 20_000
+ACTIONS_OF_A_USER = 10
 KINDS = ("view", "view", "purchase")
 MOST_WAITING = 2_000
 
 
 def measure(size: Size) -> dict[str, float]:
     """Read the memory twice; once is enough, for it is no matter of time."""
+    users = size.late_events // ACTIONS_OF_A_USER
     with stage() as local:
-        scene.set_up(local.app, USERS)
+        scene.set_up(local.app, users)
         started = time.perf_counter()
-        _feed(local, 0, size.early_events)
+        _feed(local, users, 0, size.early_events)
         pids, early = worker_pids(local), _resident_mb(local)
-        _feed(local, size.early_events, size.late_events)
+        _feed(local, users, size.early_events, size.late_events)
         late, took = _resident_mb(local), time.perf_counter() - started
         if worker_pids(local) != pids:
             raise MeasureFailed("a pool process was replaced meanwhile")
@@ -47,18 +48,18 @@ def measure(size: Size) -> dict[str, float]:
     }
 
 
-def _feed(local: Local, first: int, last: int) -> None:
+def _feed(local: Local, users: int, first: int, last: int) -> None:
     """Hand in the events numbered from first to last, and wait until all is done."""
     chance = random.Random(first)  # noqa: S311  # the same events in every run
     with looking(local) as conn:
         for start in range(first, last, BATCH):
-            hand_in(local, [_action(number, chance) for number in range(start, min(start + BATCH, last))])
+            hand_in(local, [_action(number, users, chance) for number in range(start, min(start + BATCH, last))])
             until_done(local, conn, MOST_WAITING)
         until_done(local, conn)
 
 
-def _action(number: int, chance: random.Random) -> dict[str, object]:
-    user_number, item_number = chance.randrange(USERS), chance.randrange(scene.ITEMS)
+def _action(number: int, users: int, chance: random.Random) -> dict[str, object]:
+    user_number, item_number = chance.randrange(users), chance.randrange(scene.ITEMS)
     return scene.action(f"memory-{number}", user_number, chance.choice(KINDS), item_number)
 
 

@@ -24,6 +24,8 @@ from tactics.processors.query_item import MOST_ITEMS, query_item
 from tactics.processors.record_event import record_event
 from tactics.processors.save_prepared import save_prepared
 from tactics.processors.send_benefit import send_benefit
+from tactics.store import grants
+from tactics.store.grants import Verdict
 from tactics.store.instances import InstanceRow
 from tactics.store.prepared import Prepared
 from tests.driving import NOON
@@ -106,15 +108,16 @@ def test_query_asset_tells_a_failure_from_nothing() -> None:
     assert (ctx.assets_unknown, len(ctx.notes)) == (True, 1)
 
 
-def test_send_benefit_gives_nothing_to_the_control_group() -> None:
-    """A user held out who holds nothing is stopped as `holdout`; without effects the step does not apply."""
+def test_send_benefit_gives_nothing_to_the_control_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user held out is asked for as such, and stopped as `holdout`; without effects the step does not apply."""
     ctx, run = (
         _ctx(holdout_percent=100, effects=[{"block": "pbb.action.send_coupon", "params": {}, "times": 1}]),
         _run(),
     )
-    run.conn.execute.return_value = []
+    give = Mock(return_value=Verdict("holdout", None, "", {}))
+    monkeypatch.setattr(grants, "give", give)
     send_benefit(ctx, run)
-    assert (ctx.outcome, ctx.stopped, run.conn.execute.call_count) == ("holdout", True, 1)
+    assert (ctx.outcome, ctx.stopped, give.call_args.args[3].held_out) == ("holdout", True, True)
     assert not send_benefit.applies(_ctx())
 
 
