@@ -9,10 +9,11 @@
 -- out. `will_send_count`: which grant this is, or would be; for limit_user, how many there were. `codes`: asset id → code.
 CREATE FUNCTION tactics_grant_benefit(
     p_user text, p_activity text, p_version int, p_grant uuid, p_execution uuid, p_source text, p_event text,
-    p_best_only boolean, p_lines jsonb, p_value bigint, p_assets jsonb, p_stock jsonb, p_pools text[],
-    p_at timestamptz, p_day date, p_assets_unknown boolean, p_held_out boolean,
-    p_per_user bigint, p_per_day bigint, p_budget bigint
-) RETURNS TABLE (outcome text, will_send_count int, detail text, codes jsonb)
+    p_best_only boolean, p_lines jsonb, p_value bigint, p_assets jsonb, p_notice jsonb, p_benefits text[],
+    p_needed bigint[], p_pools text[], p_at timestamptz, p_day date, p_assets_unknown boolean, p_held_out boolean,
+    p_per_user bigint, p_per_day bigint, p_budget bigint,
+    OUT outcome text, OUT will_send_count int, OUT detail text, OUT codes jsonb
+)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -21,11 +22,8 @@ DECLARE
     v_highest int;
     v_taken bigint;
     v_open uuid;
-    v_count int;
-    v_codes jsonb;
     v_pool text;
-    v_benefit text;
-    v_needed bigint;
+    v_detail text;
 BEGIN
     SELECT count(*) FILTER (WHERE valid_until > p_at), count(*) FILTER (WHERE valid_until <= p_at)
         INTO v_usable, v_due
@@ -35,11 +33,11 @@ BEGIN
         PERFORM tactics_expire_assets(p_user, p_activity, p_at);
     END IF;
     IF v_usable > 0 THEN
-        RETURN QUERY SELECT 'reused', NULL::int, NULL, NULL::jsonb;
+        outcome := 'reused';
         RETURN;
     END IF;
     IF p_held_out THEN
-        RETURN QUERY SELECT 'holdout', NULL::int, NULL, NULL::jsonb;
+        outcome := 'holdout';
         RETURN;
     END IF;
 
@@ -49,55 +47,51 @@ BEGIN
         FROM grant_record
         WHERE user_id = p_user AND activity_code = p_activity;
     IF v_open IS NOT NULL THEN
-        RETURN QUERY SELECT 'pending', NULL::int, v_open::text, NULL::jsonb;
+        outcome := 'pending';
+        detail := v_open::text;
         RETURN;
     END IF;
     -- Without an answer of the asset query the count is taken as none: a repeat user meets the replay of grant 1.
     IF v_taken >= p_per_user AND NOT (p_assets_unknown AND v_taken > 0) THEN
-        RETURN QUERY SELECT 'limit_user', v_taken::int, NULL, NULL::jsonb;
+        outcome := 'limit_user';
+        will_send_count := v_taken;
         RETURN;
     END IF;
-    v_count := CASE WHEN p_assets_unknown THEN 1 ELSE v_highest + 1 END;
+    will_send_count := CASE WHEN p_assets_unknown THEN 1 ELSE v_highest + 1 END;
 
     BEGIN
         INSERT INTO grant_record (
             id, user_id, activity_code, activity_version, will_send_count, idempotency_id, execution_id, event_source,
             event_id, best_only, state, usable, lines, value_minor, day, assets_unknown, business_at, settled_at)
         VALUES (
-            p_grant, p_user, p_activity, p_version, v_count, p_activity || ':' || p_user || ':' || v_count,
-            p_execution, p_source, p_event, p_best_only, 'granted', true, p_lines, p_value, p_day, p_assets_unknown,
-            p_at, p_at)
+            p_grant, p_user, p_activity, p_version, tactics_grant_benefit.will_send_count,
+            p_activity || ':' || p_user || ':' || tactics_grant_benefit.will_send_count, p_execution, p_source, p_event,
+            p_best_only, 'granted', true, p_lines, p_value, p_day, p_assets_unknown, p_at, p_at)
         ON CONFLICT DO NOTHING;
         IF NOT FOUND THEN
-            RETURN QUERY SELECT 'rival', v_count, NULL, NULL::jsonb;
+            outcome := 'rival';
             RETURN;
         END IF;
         FOREACH v_pool IN ARRAY p_pools LOOP
-            v_codes := coalesce(v_codes, '{}') || tactics_take_codes(p_activity, v_pool, p_assets);
+            codes := coalesce(codes, '{}') || tactics_take_codes(p_activity, v_pool, p_assets);
         END LOOP;
         INSERT INTO asset (
             id, user_id, activity_code, grant_id, line, benefit_code, kind, status, value_minor, currency, details,
             valid_from, valid_until, status_at)
         SELECT one.id, p_user, p_activity, p_grant, one.line, one.benefit_code, one.kind, 'available', one.value_minor,
                one.currency,
-               CASE WHEN v_codes ? one.id::text
-                    THEN one.details || jsonb_build_object('code', v_codes -> one.id::text) ELSE one.details END,
+               CASE WHEN tactics_grant_benefit.codes ? one.id::text
+                    THEN one.details || jsonb_build_object('code', tactics_grant_benefit.codes -> one.id::text)
+                    ELSE one.details END,
                p_at, one.valid_until, p_at
         FROM jsonb_to_recordset(p_assets) AS one (
             id uuid, line int, benefit_code text, kind text, value_minor bigint, currency text, details jsonb,
             valid_until timestamptz);
-        INSERT INTO outbox (topic, key, payload)
-        SELECT 'tactics.granted', p_activity || ':' || p_user || ':' || v_count,
-               jsonb_build_object(
-                   'activity', p_activity, 'user_id', p_user, 'grant_id', p_grant, 'will_send_count', v_count,
-                   'assets', jsonb_agg(
-                       jsonb_build_object(
-                           'asset_id', given.id, 'benefit', given.benefit_code, 'kind', given.kind,
-                           'status', given.status, 'value_minor', given.value_minor, 'currency', given.currency,
-                           'valid_from', given.valid_from, 'valid_until', given.valid_until) || given.details
-                       ORDER BY given.line))
-        FROM asset AS given
-        WHERE given.user_id = p_user AND given.grant_id = p_grant;
+        INSERT INTO outbox (topic, key, payload) VALUES (
+            'tactics.granted', p_activity || ':' || p_user || ':' || tactics_grant_benefit.will_send_count,
+            p_notice || jsonb_build_object('will_send_count', tactics_grant_benefit.will_send_count)
+                || CASE WHEN tactics_grant_benefit.codes IS NULL THEN '{}'::jsonb
+                        ELSE tactics_notice_codes(p_notice, tactics_grant_benefit.codes) END);
 
         IF p_per_day IS NOT NULL AND NOT tactics_count_within(p_activity, 'day', p_day::text, 1, p_per_day) THEN
             RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'limit_day';
@@ -105,20 +99,23 @@ BEGIN
         IF p_budget IS NOT NULL AND NOT tactics_count_within(p_activity, 'budget', '', p_value, p_budget) THEN
             RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'limit_budget';
         END IF;
-        FOR v_benefit, v_needed IN SELECT key, value::bigint FROM jsonb_each_text(p_stock) ORDER BY key COLLATE "C" LOOP
+        FOR n IN 1 .. cardinality(p_benefits) LOOP
             UPDATE benefit
-            SET remaining = remaining - v_needed
-            WHERE activity_code = p_activity AND code = v_benefit AND (remaining IS NULL OR remaining >= v_needed);
+            SET remaining = remaining - p_needed[n]
+            WHERE activity_code = p_activity AND code = p_benefits[n]
+                AND (remaining IS NULL OR remaining >= p_needed[n]);
             IF NOT FOUND THEN
-                RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'sold_out', DETAIL = v_benefit;
+                RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'sold_out', DETAIL = p_benefits[n];
             END IF;
         END LOOP;
     EXCEPTION WHEN SQLSTATE 'TA001' THEN
-        GET STACKED DIAGNOSTICS v_benefit = PG_EXCEPTION_DETAIL;
-        RETURN QUERY SELECT SQLERRM, v_count, v_benefit, NULL::jsonb;
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
+        outcome := SQLERRM;
+        detail := v_detail;
+        codes := NULL;
         RETURN;
     END;
-    RETURN QUERY SELECT 'granted', v_count, NULL, v_codes;
+    outcome := 'granted';
 END
 $$;
 
@@ -159,6 +156,16 @@ BEGIN
     END LOOP;
     RETURN v_codes;
 END
+$$;
+
+-- Gives the assets of a notice with the codes that they got.
+CREATE FUNCTION tactics_notice_codes(p_notice jsonb, p_codes jsonb) RETURNS jsonb
+LANGUAGE sql AS $$
+    SELECT jsonb_build_object('assets', jsonb_agg(
+        CASE WHEN p_codes ? (given.one ->> 'asset_id')
+             THEN given.one || jsonb_build_object('code', p_codes -> (given.one ->> 'asset_id')) ELSE given.one END
+        ORDER BY given.place))
+    FROM jsonb_array_elements(p_notice -> 'assets') WITH ORDINALITY AS given (one, place);
 $$;
 
 -- Adds to a limit's counter, if that stays within the limit.

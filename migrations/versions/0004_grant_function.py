@@ -21,4 +21,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop the functions."""
-    op.execute("DROP FUNCTION tactics_grant_benefit, tactics_expire_assets, tactics_take_codes, tactics_count_within")
+    for name in ("grant_benefit", "expire_assets", "take_codes", "notice_codes", "count_within"):
+        op.execute(f"DROP FUNCTION tactics_{name}")

@@ -44,7 +44,7 @@ class GrantRow:
 class Terms:
     """What a grant takes, and what stands against it.
 
-    `stock`: how many of each benefit. `pools`: the benefits whose assets each need a code. Limits: None is no limit.
+    `stock`: how many of each benefit, in the order in which rows are locked. `pools`: the benefits whose assets each need a code. Limits: None is no limit.
     """
 
     stock: dict[str, int]
@@ -69,8 +69,8 @@ _COLUMNS = [grant_record.c[name] for name in GrantRow.__slots__]
 _GIVE = Statement(
     "SELECT outcome, will_send_count, detail, codes FROM tactics_grant_benefit("
     "$1::text, $2::text, $3::int, $4::uuid, $5::uuid, $6::text, $7::text, $8::boolean, $9::jsonb, $10::bigint,"
-    " $11::jsonb, $12::jsonb, $13::text[], $14::timestamptz, $15::date, $16::boolean, $17::boolean, $18::bigint,"
-    " $19::bigint, $20::bigint)"
+    " $11::jsonb, $12::jsonb, $13::text[], $14::bigint[], $15::text[], $16::timestamptz, $17::date, $18::boolean,"
+    " $19::boolean, $20::bigint, $21::bigint, $22::bigint)"
 )
 
 
@@ -96,7 +96,9 @@ def give(conn: Connection, row: GrantRow, assets: Sequence[Asset], terms: Terms)
         Jsonb(row.lines),
         row.value_minor,
         Jsonb([_asset(one) for one in assets]),
-        Jsonb(terms.stock),
+        Jsonb(_notice(row, assets)),
+        list(terms.stock),
+        list(terms.stock.values()),
         terms.pools,
         row.business_at,
         row.day,
@@ -119,6 +121,16 @@ def _asset(one: Asset) -> dict[str, Any]:
         "currency": one.currency,
         "details": one.details,
         "valid_until": one.valid_until.isoformat(),
+    }
+
+
+def _notice(row: GrantRow, assets: Sequence[Asset]) -> dict[str, Any]:
+    """Say what other systems hear of the grant; which one it is, and codes of pools, are added where they are known."""
+    return {
+        "activity": row.activity_code,
+        "user_id": row.user_id,
+        "grant_id": str(row.id),
+        "assets": [one.to_json() for one in assets],
     }
 
 
