@@ -139,7 +139,7 @@ def _drop_stock_check(stage: Stage) -> None:
 
 @contextmanager
 def _without_stock_condition(stage: Stage) -> Iterator[None]:
-    with stage.changed_function("tactics_grant_benefit", "(remaining IS NULL OR remaining >= v_needed)", "true"):
+    with stage.changed_function("tactics_grant_benefit", "(remaining IS NULL OR remaining >= p_needed[n])", "true"):
         yield
 
 
