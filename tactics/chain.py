@@ -94,7 +94,10 @@ class Runner:
                 return
             last = position == len(kept.steps) - 1
             ended_well = self._run(task, kept, kept.rest if last else None)
-            if not ended_well or self.segment is None or self.segment.ended:
+            if self.segment is None or self.segment.ended:
+                return
+            if not ended_well:  # not the step, which would have ended it: what Celery does around it
+                self.segment.close()
                 return
 
     def _run(self, task: StepTask, kept: _Kept, rest: list[Any] | None) -> bool:

@@ -160,7 +160,7 @@ def _versions(runtime: Runtime) -> dict[int, StoredChain]:
 def _version(runtime: Runtime, chain_id: int) -> StoredChain:
     known = _versions(runtime)
     if chain_id not in known:
-        with runtime.engine.connect() as conn:
+        with runtime.reading() as conn:
             found = chains.by_id(conn, chain_id)
         if found is None:
             raise InvalidTemplate(f"there is no version {chain_id} of any stored chain")

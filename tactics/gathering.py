@@ -12,12 +12,14 @@ from tactics.run import Run
 def rule_facts(ctx: TacticsInstanceContext, run: Run) -> dict[str, Any]:
     """Give the facts, loading of user and behaviours only what the rule reads.
 
-    The user stays in the context, so that a later step does not ask again.
+    A later step does not ask again: the user stays in the context, the behaviours, which may be many, in the run.
     """
     needs = ctx.activity.rule_needs
     if ctx.user is None and (needs.user_attributes is None or needs.user_attributes):
         ctx.user = run.gateways.users.attributes(run.conn, ctx.user_id)
     facts = ctx.facts()
     if needs.behaviours:
-        facts["behaviours"] = behaviour_facts(run.conn, run.gateways.items, ctx.user_id, needs.behaviours, ctx.now)
+        if run.behaviours is None:
+            run.behaviours = behaviour_facts(run.conn, run.gateways.items, ctx.user_id, needs.behaviours, ctx.now)
+        facts["behaviours"] = run.behaviours
     return facts

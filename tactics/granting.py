@@ -22,7 +22,7 @@ from tactics.domain.grant import GrantLine, new_assets, stock_needed
 from tactics.errors import Conflict, NotFound
 from tactics.store import assets as asset_store
 from tactics.store import grants, instances
-from tactics.store.grants import GrantRow, Terms, Verdict
+from tactics.store.grants import NewGrant, Terms, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,10 @@ class GrantResult:
     text: str | None = None
 
 
+# What callers are told, where the database tells more exactly.
+_SHOWN_AS = {"limit_user": "limit", "limit_day": "limit", "limit_budget": "limit", "no_code": "sold_out"}
+
+
 def grant(conn: Connection, request: GrantRequest) -> GrantResult:
     """Give what the rule chose, unless the user holds something usable or a limit says no.
 
@@ -76,7 +80,7 @@ def grant(conn: Connection, request: GrantRequest) -> GrantResult:
     if found.outcome == PENDING:
         return GrantResult(PENDING, grant_id=UUID(found.detail))
     if found.outcome == "rival":
-        return _answer_from_rival(conn, replace(wanted, will_send_count=found.will_send_count or 0), request.now)
+        return _answer_from_rival(conn, wanted, found.will_send_count or 0, request.now)
     return _refusal(activity, wanted, found)
 
 
@@ -85,26 +89,21 @@ def usable_assets(conn: Connection, user_id: str, activity_code: str, now: datet
     return [one for one in asset_store.live_of_instance(conn, user_id, activity_code) if one.usable(now)]
 
 
-def _wanted(request: GrantRequest) -> GrantRow:
+def _wanted(request: GrantRequest) -> NewGrant:
     """Write down the grant that this execution would be. The database counts which one, and pins it by its keys."""
     activity = request.activity
-    return GrantRow(
+    return NewGrant(
         id=uuid4(),
         user_id=request.user_id,
         activity_code=activity.code,
         activity_version=activity.version,
-        will_send_count=0,
-        idempotency_id="",
         execution_id=request.execution_id,
         event_source=request.event_source,
         event_id=request.event_id,
         best_only=request.best_only,
-        state="granted",
-        usable=True,
         lines=[line.to_json() for line in request.lines],
         value_minor=sum(line.value_minor for line in request.lines),
         day=_day(activity.timezone, request.now),
-        reason=None,
         assets_unknown=request.assets_unknown,
         business_at=request.now,
     )
@@ -137,7 +136,7 @@ def _with_codes(given: list[Asset], codes: Mapping[str, str]) -> list[Asset]:
     ]
 
 
-def _refusal(activity: TacticsActivity, wanted: GrantRow, found: Verdict) -> GrantResult:
+def _refusal(activity: TacticsActivity, wanted: NewGrant, found: Verdict) -> GrantResult:
     """Say why nothing was given."""
     limits = activity.limits
     texts = {
@@ -145,19 +144,15 @@ def _refusal(activity: TacticsActivity, wanted: GrantRow, found: Verdict) -> Gra
         "limit_user": f"granted {found.will_send_count} times, at most {limits.per_user} times a user",
         "limit_day": f"all {limits.per_day} grants of {wanted.day} are given",
         "limit_budget": f"the budget of {limits.budget_minor} has no {wanted.value_minor} left",
-        "sold_out": f"no {'code' if found.detail in _pools(activity) else 'stock'} of {found.detail!r} is left",
+        "no_code": f"no code of {found.detail!r} is left",
+        "sold_out": f"no stock of {found.detail!r} is left",
     }
-    outcome = "limit" if found.outcome.startswith("limit") else found.outcome
-    return GrantResult(outcome, text=texts[found.outcome])
+    return GrantResult(_SHOWN_AS.get(found.outcome, found.outcome), text=texts[found.outcome])
 
 
-def _pools(activity: TacticsActivity) -> set[str]:
-    return {name for name, benefit in activity.benefits.items() if benefit.codes is not None}
-
-
-def _answer_from_rival(conn: Connection, wanted: GrantRow, now: datetime) -> GrantResult:
+def _answer_from_rival(conn: Connection, wanted: NewGrant, will_send_count: int, now: datetime) -> GrantResult:
     """Answer from the grant that exists already: a replay, whose spent assets are never shown as usable."""
-    rival = grants.find_rival(conn, wanted)
+    rival = grants.find_rival(conn, wanted, will_send_count)
     if rival is None:  # its transaction was taken back between our two statements
         return GrantResult(PENDING, text="another grant was being written at this moment")
     if rival.activity_code != wanted.activity_code:

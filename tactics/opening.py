@@ -79,7 +79,7 @@ def open_stored(
     """
     row = known
     if row is None:
-        with runtime.engine.connect() as reading:
+        with runtime.reading() as reading:
             row = executions.find(reading, execution_id)
     if row is None or not _current(row, attempt, step, runtime, registry):
         return None

@@ -131,6 +131,8 @@ class Run:
     rebuild: Callable[[TacticsInstanceContext], None]
     stored: bool
     trace: list[dict[str, Any]] = field(default_factory=list)
+    # What the rule reads of the user's actions, once a step has loaded it; after a hop it is loaded again.
+    behaviours: list[dict[str, Any]] | None = None
 
     @property
     def gateways(self) -> Gateways:

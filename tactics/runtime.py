@@ -118,7 +118,7 @@ class Runtime:
             return self._activities[key]
         except KeyError:
             try:
-                with self.engine.connect() as conn:
+                with self.reading() as conn:
                     found = activities.load(conn, code, version)
             except ValidationError as error:
                 raise UnreadableActivity(

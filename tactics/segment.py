@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy import Connection
 
 from tactics.domain.context import TacticsInstanceContext
+from tactics.domain.expression import express_missed_items
 from tactics.errors import TacticsError
 from tactics.run import AS_SET, Retry, Run, Step, Template
 from tactics.runtime import Runtime
@@ -28,6 +29,9 @@ from tactics.store.lease import Lease
 log = structlog.get_logger()
 
 WENT_WRONG = "something went wrong; it has been recorded"
+NOTHING_HERE = "the activity has nothing to show here"
+# More in the order may change these; a page without an order leaves a rule over orders unknown.
+_MAY_MATCH = frozenset({"not_matched", "unknown"})
 
 
 class StepFailed(TacticsError):
@@ -213,7 +217,8 @@ def _answer_error(conn: Connection, ctx: TacticsInstanceContext) -> None:
 
 def record_abandoned(conn: Connection, run: Run) -> None:
     """Close an execution whose placement was given up: nobody is there to see what it would answer."""
-    if run.stored:
+    row = executions.lock(conn, run.execution.user_id, run.execution.id) if run.stored else None
+    if row is not None and row.attempts == run.attempt and row.finished_at is None:
         executions.finish(
             conn,
             run.execution,
@@ -226,8 +231,15 @@ def record_abandoned(conn: Connection, run: Run) -> None:
 
 
 def not_shown(ctx: TacticsInstanceContext) -> dict[str, Any]:
-    """Give a placement's answer for an activity that shows nothing."""
-    return {"activity": ctx.activity.code, "reason": ctx.outcome, "text": ctx.text or ctx.outcome}
+    """Give a placement's answer for an activity that shows nothing, with the items that more of would be cheaper."""
+    reason = ctx.outcome or "not_matched"
+    items = express_missed_items(ctx) if reason in _MAY_MATCH else []
+    return {
+        "activity": ctx.activity.code,
+        "reason": reason,
+        "text": ctx.text or ctx.outcome or NOTHING_HERE,
+        **({"items": items} if items else {}),
+    }
 
 
 def placement_row(run: Run, ctx: TacticsInstanceContext, **outcome: Any) -> dict[str, Any]:

@@ -50,6 +50,27 @@ def test_one_chain_ends_before_the_next_begins(driven: Maker) -> None:
     assert log in (["1", "1", "2", "2"], ["2", "2", "1", "1"])
 
 
+def test_what_fails_around_a_step_leaves_nothing_held(driven: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When Celery fails before it comes to a step's body, that chain's lock and connection are given back at once."""
+    drive = playing(driven, step_of("do_it"))
+    held: list[int] = []
+    pool: Any = drive.runtime.engine.pool
+
+    def fail(*_: object) -> tuple[None, Mock, None, None]:
+        held.append(pool.checkedout())
+        return None, Mock(retval=None), None, None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(drive.app.tasks["tactics.do_it"], "tracer", fail)
+        drive.happen(satisfied("1"), satisfied("2"))
+    assert held == [1, 1]
+    assert (pool.checkedout(), drive.runtime.redis.keys("tactics:lease:*")) == (0, [])
+    drive.run("UPDATE execution SET next_attempt_at = now() - interval '1 s'")
+    drive.sweep()
+    drive.work()
+    assert drive.rows("SELECT outcome, count(*) FROM execution GROUP BY 1") == [("prepared", 2)]
+
+
 def test_step_that_does_not_apply_is_skipped(driven: Maker) -> None:
     """A step whose `when` says no is left out and the trace says so; the chain goes on."""
     drive = playing(driven, step_of("do_it", when=lambda ctx: bool(ctx.items)))

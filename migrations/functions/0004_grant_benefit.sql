@@ -4,7 +4,7 @@
 -- usable one ends it (`reused`); then control group, open grant, limit per user; then the record, its assets, codes,
 -- outbox row, and last the counters and the stock, which are hot. What is not there takes back all that was written.
 --
--- `outcome`: granted, reused, holdout, pending, limit_user, limit_day, limit_budget, sold_out, or rival: one of the
+-- `outcome`: granted, reused, holdout, pending, limit_user, limit_day, limit_budget, no_code, sold_out, or rival: one of the
 -- unique keys is taken, and the caller looks up by which grant. `detail`: the open grant's id, the benefit that is sold
 -- out. `will_send_count`: which grant this is, or would be; for limit_user, how many there were. `codes`: asset id → code.
 CREATE FUNCTION tactics_grant_benefit(
@@ -150,7 +150,7 @@ BEGIN
             ORDER BY free.position LIMIT 1 FOR UPDATE SKIP LOCKED)
         RETURNING code INTO v_code;
         IF NOT FOUND THEN
-            RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'sold_out', DETAIL = p_benefit;
+            RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'no_code', DETAIL = p_benefit;
         END IF;
         v_codes := v_codes || jsonb_build_object(v_asset, v_code);
     END LOOP;

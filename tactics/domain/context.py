@@ -132,6 +132,15 @@ class ItemContext(TacticsInstanceContext):
     items: list[dict[str, Any]] = field(default_factory=list)
     # The activity's version whose rule made the items' promotions; None: they have none.
     priced_version: int | None = None
+    # Whether they were worked out in this chain, and not only found.
+    priced_here: bool = False
+
+    @property
+    def prices_hold(self) -> bool:
+        """Whether the items' promotions are still true: worked out now, or made by nothing that changes with a visit."""
+        needs = self.activity.rule_needs
+        changing = needs.behaviours or needs.event or needs.now or needs.placement or self.order is not None
+        return self.priced_here or (self.priced_version == self.activity.version and not changing)
 
     def title_of(self, item_id: str) -> str | None:
         """Give an item's title, if it is one of the user's."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from tactics.domain import wordings
 from tactics.domain.activity import Expression
-from tactics.domain.context import PENDING, REPLAYED, TacticsInstanceContext
+from tactics.domain.context import PENDING, REPLAYED, ItemContext, TacticsInstanceContext
 from tactics.domain.money import money
 from tactics.domain.wording import ANY, STANDARD, Subject, Wordings, default_wordings
 
@@ -17,6 +17,17 @@ LANGUAGES = tuple(wordings.__all__)
 
 _USABLE = frozenset({"available", "claimed"})
 _PLACE = re.compile(r"\{(\w+)\}")
+_SHOWN_OF_ITEM = (
+    "item_id",
+    "title",
+    "price_minor",
+    "currency",
+    "promotion_price_minor",
+    "rule",
+    "unmet",
+    "recalled",
+    "text",
+)
 
 
 def express(ctx: TacticsInstanceContext, known: Wordings = default_wordings) -> Expression:
@@ -42,6 +53,23 @@ def express_item(item: Mapping[str, Any], ctx: TacticsInstanceContext, known: Wo
     """Give the words for an item: what it costs, and what buying more would make of it; empty without a price."""
     found = known.find("item", (ctx.activity.tool_type, ANY), ctx.language)
     return found(item, ctx).text if found is not None else ""
+
+
+def express_items(ctx: TacticsInstanceContext) -> list[dict[str, Any]]:
+    """Give the context's items as answers show them, each with its price in words."""
+    return [_shown(item, ctx) for item in ctx.items] if isinstance(ctx, ItemContext) else []
+
+
+def express_missed_items(ctx: TacticsInstanceContext) -> list[dict[str, Any]]:
+    """Give the items that would be cheaper if the order had them, or more of them; none where that may be over."""
+    if not isinstance(ctx, ItemContext) or not ctx.prices_hold:
+        return []
+    return [_shown(item, ctx) for item in ctx.items if "promotion_price_minor" in item or "unmet" in item]
+
+
+def _shown(item: Mapping[str, Any], ctx: TacticsInstanceContext) -> dict[str, Any]:
+    worded = {**item, "text": express_item(item, ctx) or None}
+    return {key: worded[key] for key in _SHOWN_OF_ITEM if worded.get(key) is not None}
 
 
 def _worded(of: Subject, asset: Mapping[str, Any], ctx: TacticsInstanceContext, known: Wordings) -> Expression:

@@ -252,9 +252,9 @@ def _await(one: _Visit, code: str, segment: Segment) -> Part | None:
     Returns:
         None when the deadline passed; the placement is abandoned then.
     """
-    engine = one.app.runtime.engine
+    runtime = one.app.runtime
     while True:
-        with engine.connect() as conn:
+        with runtime.reading() as conn:
             state = events.state(conn, *one.event.key)
         if state is not None and state.body_hash != one.event.body_hash:
             raise _conflict(one.request)
@@ -266,7 +266,7 @@ def _await(one: _Visit, code: str, segment: Segment) -> Part | None:
             segment.ctx.outcome = "error"
             return not_shown(segment.ctx)
         if time.monotonic() >= one.deadline:
-            with engine.begin() as conn:
+            with runtime.engine.begin() as conn:
                 events.abandon(conn, one.event)
             return None
         time.sleep(POLL_S)
@@ -274,7 +274,7 @@ def _await(one: _Visit, code: str, segment: Segment) -> Part | None:
 
 def _name_execution(one: _Visit, code: str) -> None:
     """Name the execution that is stored: a faster twin's, where this one was taken back."""
-    with one.app.runtime.engine.connect() as conn:
+    with one.app.runtime.reading() as conn:
         stored = executions.of_event(conn, one.event.user_id, *one.event.key)
     one.execution_ids.update({row.activity_code: str(row.id) for row in stored if row.activity_code == code})
 

@@ -53,7 +53,7 @@ def publish_claims(app: TacticsApp, due: Sequence[executions.Claim]) -> int:
         How many were published; what could not be is due again later.
     """
     for count, claim in enumerate(due):
-        with app.runtime.engine.connect() as conn:
+        with app.runtime.reading() as conn:
             row = executions.find(conn, claim.id)
         if row is None:
             continue

@@ -25,13 +25,14 @@ def _due(ctx: ItemContext) -> bool:
     )
 
 
-# Before send_benefit, which locks the rows of limits and stock: others would wait for them while this one calculates.
-@processor(needs=ItemContext, after=("query_item", "recall_item", "load_prepared", "check_rule"), when=_due)
+# Best before check_rule: what more pieces would bring is told also where the rule does not match yet. And before
+# send_benefit, which locks the rows of limits and stock: others would wait for them while this one calculates.
+@processor(needs=ItemContext, after=("query_item", "recall_item", "load_prepared"), when=_due)
 def handle_item_promotion(ctx: ItemContext, run: Run) -> None:
     """Price each item: in preparation in an order of one piece, at a placement with the order that came along."""
     facts = rule_facts(ctx, run)
     ctx.items = [promoted(item, ctx.activity, facts) for item in ctx.items]
-    ctx.priced_version = ctx.activity.version
+    ctx.priced_version, ctx.priced_here = ctx.activity.version, True
     foreign = [str(item["item_id"]) for item in ctx.items if not in_currency(item, ctx.activity)]
     if foreign and ctx.link == "prepare":  # for operators: a visitor sees each item in its own currency
         ctx.notes.append(f"not in {ctx.activity.currency}, so without promotion: {', '.join(foreign)}")

@@ -221,6 +221,7 @@ def save(conn: Connection, new: TacticsActivity, *, publish: bool = False) -> Sa
     else:
         version += 1
         _write_version(conn, new, version, document)
+        stock.add_codes(conn, new)
         if status != "draft":  # else nothing was given yet
             limits.recount(conn, new)
         notes = stock.declare(conn, new, never_ran=status == "draft")

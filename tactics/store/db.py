@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -96,7 +98,7 @@ def autocommitting(conn: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        if not driver.closed:
+        with suppress(psycopg.Error):  # broken, or in the middle of a statement: it will not be used again
             driver.autocommit = False
 
 
@@ -107,6 +109,10 @@ def _say_where(engine: Engine) -> None:
     def _(context: Any) -> None:
         error = context.original_exception
         if not isinstance(error, Exception):  # somebody wants this process to end
+            return
+        if not isinstance(error, psycopg.Error):  # a time limit struck: nobody waits for the statement's end
+            driver: Any = context.connection and context.connection.connection.driver_connection
+            context.is_disconnect = bool(driver) and driver.pgconn.transaction_status == TransactionStatus.ACTIVE
             return
         if context.is_disconnect or context.connection is None:
             raise DatabaseDown(f"cannot reach the database at {where}: {str(error).strip().splitlines()[0]}") from error

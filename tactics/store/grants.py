@@ -41,6 +41,25 @@ class GrantRow:
 
 
 @dataclass(frozen=True, slots=True)
+class NewGrant:
+    """A grant that is to be given; the database counts which one of the instance it is."""
+
+    id: UUID
+    user_id: str
+    activity_code: str
+    activity_version: int
+    execution_id: UUID
+    event_source: str
+    event_id: str
+    best_only: bool
+    lines: list[dict[str, Any]]
+    value_minor: int
+    day: date
+    assets_unknown: bool
+    business_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What a grant takes, and what stands against it.
 
@@ -74,12 +93,12 @@ _GIVE = Statement(
 )
 
 
-def give(conn: Connection, row: GrantRow, assets: Sequence[Asset], terms: Terms) -> Verdict:
+def give(conn: Connection, row: NewGrant, assets: Sequence[Asset], terms: Terms) -> Verdict:
     """Write a grant with everything that belongs to it, or nothing at all, and say which.
 
     Args:
         conn: a transaction that holds the instance row's lock.
-        row: the grant as it will be; which one it is, is counted here.
+        row: the grant; which one it is, is counted here.
         assets: one a line; those of pools get their codes here.
         terms: what it takes, and what stands against it.
     """
@@ -124,7 +143,7 @@ def _asset(one: Asset) -> dict[str, Any]:
     }
 
 
-def _notice(row: GrantRow, assets: Sequence[Asset]) -> dict[str, Any]:
+def _notice(row: NewGrant, assets: Sequence[Asset]) -> dict[str, Any]:
     """Say what other systems hear of the grant; which one it is, and codes of pools, are added where they are known."""
     return {
         "activity": row.activity_code,
@@ -134,13 +153,13 @@ def _notice(row: GrantRow, assets: Sequence[Asset]) -> dict[str, Any]:
     }
 
 
-def find_rival(conn: Connection, wanted: GrantRow) -> GrantRow | None:
+def find_rival(conn: Connection, wanted: NewGrant, will_send_count: int) -> GrantRow | None:
     """Find the grant that kept `wanted` out, in this order: same execution, count, best-only event, open, usable."""
     mine = grant_record.c
     same = and_(mine.user_id == wanted.user_id, mine.activity_code == wanted.activity_code)
     reasons = [
         and_(mine.user_id == wanted.user_id, mine.execution_id == wanted.execution_id),
-        and_(same, mine.will_send_count == wanted.will_send_count),
+        and_(same, mine.will_send_count == will_send_count),
     ]
     if wanted.best_only:
         event = and_(mine.event_source == wanted.event_source, mine.event_id == wanted.event_id)

@@ -10,13 +10,16 @@ from sqlalchemy import Connection
 
 from tactics.store.statement import Statement
 
+# OFFSET 0 keeps the planner, which may know nothing of the catalogue yet, from reading all of it.
 _OF_USER = Statement("""
-    SELECT user_item.item_id, coalesce(item.title, user_item.item_id), item.category, item.price_minor, item.currency,
+    SELECT mine.item_id, coalesce(item.title, mine.item_id), item.category, item.price_minor, item.currency,
            coalesce(item.attributes, '{}')
-    FROM user_item LEFT JOIN item ON item.item_id = user_item.item_id
-    WHERE user_item.user_id = $1::text
-    ORDER BY user_item.favourite DESC, user_item.last_at DESC, user_item.item_id
-    LIMIT $2::int
+    FROM (
+        SELECT item_id, favourite, last_at FROM user_item
+        WHERE user_id = $1::text ORDER BY favourite DESC, last_at DESC, item_id LIMIT $2::int
+    ) AS mine
+    LEFT JOIN LATERAL (SELECT * FROM item WHERE item.item_id = mine.item_id OFFSET 0) AS item ON true
+    ORDER BY mine.favourite DESC, mine.last_at DESC, mine.item_id
 """)
 _SETS_OF = Statement("SELECT item_id, item_set FROM item_set WHERE item_id = ANY ($1::text[])")
 _NEW_TO_USER = Statement("""

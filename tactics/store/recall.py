@@ -72,11 +72,13 @@ _END_REBUILD = text("DELETE FROM recall_rebuild")
 _RECALL = Statement(
     "WITH near AS (SELECT pair.other_id, sum(pair.users / sqrt(own.users)) AS weight"
     " FROM unnest(CAST($1 AS text[])) AS mine (item_id)"
-    " JOIN item_pair AS own ON own.item_id = mine.item_id AND own.other_id = mine.item_id"
+    " CROSS JOIN LATERAL (SELECT users FROM item_pair WHERE item_id = mine.item_id AND other_id = mine.item_id"
+    " OFFSET 0) AS own"
     " CROSS JOIN LATERAL (SELECT other_id, users FROM item_pair WHERE item_id = mine.item_id"
     " AND other_id <> mine.item_id ORDER BY users DESC, other_id DESC LIMIT $2) AS pair GROUP BY 1)"
     " SELECT near.other_id AS item_id, near.weight / sqrt(other.users) AS score"
-    " FROM near JOIN item_pair AS other ON other.item_id = near.other_id AND other.other_id = near.other_id"
+    " FROM near CROSS JOIN LATERAL (SELECT users FROM item_pair WHERE item_id = near.other_id"
+    " AND other_id = near.other_id OFFSET 0) AS other"
     " WHERE NOT EXISTS (SELECT FROM user_item WHERE user_id = $3 AND item_id = near.other_id)"
     " ORDER BY score DESC, near.other_id LIMIT $4"
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 from psycopg import RawCursor
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -19,6 +20,8 @@ from tactics.errors import DatabaseDown
 Row = tuple[Any, ...]
 
 _CURSOR = "tactics.cursor"
+# A migration changed a table under a statement that was prepared before; or a pooler handed out another session.
+_STALE = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
 
 
 class Statement:
@@ -56,9 +59,19 @@ class Statement:
     def _run(self, conn: Connection, parameters: Row) -> RawCursor[Row]:
         cursor = _cursor(conn)
         try:
-            return cursor.execute(self.sql, parameters, prepare=True)
+            try:
+                return cursor.execute(self.sql, parameters, prepare=True)
+            except _STALE:
+                if not cursor.connection.autocommit:  # taking the transaction back clears what is prepared
+                    raise
+                cursor.connection.execute("DEALLOCATE ALL")
+                return cursor.execute(self.sql, parameters, prepare=True)
         except psycopg.Error as error:
             raise _told(conn, self.sql, error) from error
+        except Exception:
+            if cursor.connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                conn.invalidate()  # a time limit struck: whoever takes the transaction back must not wait for its end
+            raise
 
 
 def _cursor(conn: Connection) -> RawCursor[Row]:
@@ -78,6 +91,8 @@ def _told(conn: Connection, sql: str, error: psycopg.Error) -> Exception:
     driver: Any = conn.connection.driver_connection
     if driver.closed:
         where = conn.engine.url.render_as_string(hide_password=True)
+        # As SQLAlchemy does for its own statements: the others of the pool are probably gone too.
+        conn.engine.pool._invalidate(conn.connection, error)  # noqa: SLF001
         conn.invalidate(error)
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return DatabaseDown(f"cannot reach the database at {where}: {lines[0]}")

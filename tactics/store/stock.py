@@ -88,7 +88,7 @@ def _redeclare(
     key = {"activity": activity.code, "benefit": name}
     row = conn.execute(select(benefit).where(*_KEY).with_for_update(key_share=True), key).one()
     moved, moved_by_documents = conn.execute(_MOVEMENTS, key).one()
-    pool = _add_codes(conn, activity.code, name, declared)
+    pool = 0 if declared.codes is None else int(conn.execute(_POOL_SIZE, key).scalar_one())
     wanted = pool if declared.codes is not None and declared.stock is None else declared.stock
     if (wanted is None) != (row.stock_initial is None):
         if not never_ran:
@@ -120,14 +120,22 @@ def _move(conn: Connection, key: dict[str, str], before: int, wanted: int) -> No
     )
 
 
-def _add_codes(conn: Connection, activity_code: str, name: str, declared: Benefit) -> int:
-    """Add what is new to the pool and give its size."""
+def add_codes(conn: Connection, activity: TacticsActivity) -> None:
+    """Add to the pools of an activity's known benefits the codes that are new.
+
+    It waits for grants that have just taken a code, so it comes before whatever such a grant takes after its codes: the
+    limits' counters and the benefit's row.
+    """
+    known = {row.code for row in of_activity(conn, activity.code)}
+    for name, declared in sorted(activity.benefits.items()):
+        if name in known:
+            _add_codes(conn, activity.code, name, declared)
+
+
+def _add_codes(conn: Connection, activity_code: str, name: str, declared: Benefit) -> None:
     if declared.codes:
         rows = [{"activity_code": activity_code, "benefit_code": name, "code": code} for code in declared.codes]
         conn.execute(insert(benefit_code).on_conflict_do_nothing(), rows)
-    if declared.codes is None:
-        return 0
-    return int(conn.execute(_POOL_SIZE, {"activity": activity_code, "benefit": name}).scalar_one())
 
 
 def _not_after_start(activity_code: str, name: str, wanted: int | None) -> Conflict:

@@ -24,8 +24,8 @@ full_link_v3 = TacticsTemplate(
     grant=(
         check_event,
         load_prepared,
-        check_rule,
         handle_item_promotion,
+        check_rule,
         query_asset,
         send_benefit,
         build_result,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tactics import rules
 from tactics.domain.context import ItemContext, TacticsInstanceContext
 from tactics.domain.event import Event, parse_event
 from tactics.errors import BadInput
@@ -95,6 +97,26 @@ def test_prepared_data_is_what_the_context_type_says() -> None:
     assert (other.items, other.priced_version) == ([{"item_id": "7"}], 2)
     assert (other.prepared, other.language, other.user) == (True, "en", None)
     assert TacticsInstanceContext(activity(), EVENT, "prepare", NOON).prepared_data() == {}
+
+
+@pytest.mark.parametrize(
+    ("condition", "changes"),
+    [
+        (rules.amount_at_least(rules.item_quantity("7"), 3), False),
+        (rules.equals(rules.user_attribute("vip"), True), False),
+        (rules.amount_at_least(rules.behaviour_count("view", 60), 1), True),
+        (rules.equals(rules.event_attribute("page"), "cart"), True),
+        (rules.amount_at_least(rules.hour_of_day(), 9), True),
+    ],
+)
+def test_prepared_prices_hold_while_nothing_that_they_depend_on_changed(condition: Any, changes: bool) -> None:
+    """Prices found at a placement hold unless rule version, order, visit, clock or actions may differ; new ones always."""
+    made = activity(rule=rules.to_json(rules.so(condition, rules.item_promotion_price("7", price_minor=1))))
+    found = ItemContext(made.model_copy(update={"version": 3}), EVENT, "grant", NOON, priced_version=3)
+    assert found.prices_hold is not changes
+    assert not replace(found, order={"lines": []}).prices_hold
+    assert not replace(found, priced_version=2).prices_hold
+    assert replace(found, order={"lines": []}, priced_here=True).prices_hold
 
 
 def test_stop_says_why() -> None:

@@ -95,12 +95,9 @@ def test_new_version_s_prices_count_at_once(shop: Drive) -> None:
 
 
 def test_stopped_chain_prices_nothing(drive: Drive) -> None:
-    """Where the rule does not hold nothing is shown, so nothing is priced."""
-    vip = rules.equals(rules.user_attribute("vip"), True)
-    drive.load(document(rule=rules.to_json(rules.so(vip, rules.item_promotion_price("7", price_minor=1))), benefits={}))
-    setup.import_items(drive.runtime, [TEA])
-    drive.happen(acted("1", item_id="7"), satisfied("1"))
-    assert drive.outcome("1", order=_order(("7", 1))) == "unknown"
+    """A user whom nothing has prepared has no items, and nothing is priced."""
+    drive.load(document(rule=LADDER, benefits={}))
+    assert drive.outcome("1", order=_order(("7", 1))) == "not_prepared"
     assert ("handle_item_promotion", "passed") in trace_of(drive, "grant")
 
 

@@ -10,6 +10,7 @@ import pytest
 from tactics import rules
 from tactics.domain.context import ItemContext
 from tactics.domain.event import Event
+from tactics.processors.check_rule import check_rule
 from tactics.processors.handle_item_promotion import handle_item_promotion
 from tests.driving import NOON
 from tests.making import activity
@@ -65,6 +66,18 @@ def test_user_is_asked_for_once() -> None:
     ctx = _ctx(link="grant", user={"vip": True}, order={"lines": []})
     handle_item_promotion(ctx, run)
     assert (ctx.items[0]["promotion_price_minor"], run.mock_calls) == (800, [])
+
+
+def test_behaviours_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pricing and checking the rule read the user's actions from the database together once."""
+    read = Mock(return_value=[])
+    monkeypatch.setattr("tactics.gathering.behaviour_facts", read)
+    bought = rules.amount_at_least(rules.behaviour_count("purchase", 3600), 2)
+    ctx = _ctx(rules.to_json(rules.so(bought, rules.item_percent_off("7", 10))), "grant", order={"lines": []})
+    run = Mock(behaviours=None)
+    handle_item_promotion(ctx, run)
+    check_rule(ctx, run)
+    assert (ctx.outcome, ctx.reasons[0]["found"], read.call_count) == ("not_matched", 0, 1)
 
 
 def test_operators_are_told_of_other_currencies() -> None:

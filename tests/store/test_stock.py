@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
 import pytest
 from sqlalchemy import Connection, text
 
+from tactics.domain.activity import TacticsActivity
 from tactics.errors import Conflict
 from tactics.runtime import Runtime
 from tactics.store import activities, stock
+from tests.delivery.waiting import until
 from tests.making import activity, with_coupon
 
 
@@ -123,3 +129,34 @@ def test_stock_smaller_than_the_pool_holds(runtime: Runtime) -> None:
         assert _stock(conn) == (1, 0, 1)
         activities.save(conn, with_coupon(codes=["A", "B", "C"], stock=2))
         assert _stock(conn) == (1, 1, 2)
+
+
+def test_importing_and_granting_codes_do_not_deadlock(runtime: Runtime) -> None:
+    """An import waits for a grant that has just taken a code, before it holds anything that this grant takes next."""
+    codes = {"kind": "coupon", "codes": ["A", "B"]}
+    first = activity(benefits={"c18": codes}, limits={"per_day": 5})
+    with runtime.engine.begin() as conn:
+        activities.save(conn, first, publish=True)
+    given = [{"id": str(uuid4()), "line": 1, "benefit_code": "c18"}]
+    with ThreadPoolExecutor(1) as pool, runtime.engine.connect() as granting:
+        take = text("SELECT tactics_take_codes('camp18', 'c18', CAST(:given AS jsonb))")
+        granting.execute(take, {"given": json.dumps(given)})
+        importing = pool.submit(_save, runtime, activity(benefits={"c18": codes}, limits={"per_day": 6}))
+        until(lambda: _waits(runtime) or importing.done(), "the import has met the grant")
+        assert not importing.done()
+        granting.execute(text("SELECT tactics_count_within('camp18', 'day', '2026-01-01', 1, 5)"))
+        _take(granting, 1)
+        granting.commit()
+        importing.result(20)
+    with runtime.engine.connect() as conn:
+        assert _stock(conn)[2] == 1
+
+
+def _save(runtime: Runtime, wanted: TacticsActivity) -> None:
+    with runtime.engine.begin() as conn:
+        activities.save(conn, wanted)
+
+
+def _waits(runtime: Runtime) -> bool:
+    with runtime.engine.connect() as conn:
+        return bool(conn.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one())
