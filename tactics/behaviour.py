@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -73,6 +74,8 @@ def rule_index(runtime: Runtime, conn: Connection) -> RuleIndex:
 
 def _active(stored: StoredRule) -> ActiveRule:
     rule = rules.parse(stored.rule)
+    with suppress(rules.RuleError):  # evaluating it says what is wrong
+        rules.prepare(rule)
     return ActiveRule(stored.rule_key, stored.version, rule, rules.needs(rule), stored.cooldown_s)
 
 

@@ -57,7 +57,7 @@ from tactics.rules.blocks.resource import (
 )
 from tactics.rules.check import check
 from tactics.rules.codec import dumps, loads, parse, to_json
-from tactics.rules.engine import Evaluation, calculate
+from tactics.rules.engine import Evaluation, calculate, prepare
 from tactics.rules.explain import Explanation, explain
 from tactics.rules.facts import Facts
 from tactics.rules.needs import BehaviourNeed, Needs, needs
@@ -133,6 +133,7 @@ __all__ = [
     "order_percent_off",
     "order_quantity",
     "parse",
+    "prepare",
     "price",
     "rebate",
     "resource",

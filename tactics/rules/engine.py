@@ -68,6 +68,11 @@ def calculate(
     return evaluate(ready, Run(Facts(facts, item_id), ready.slots))
 
 
+def prepare(rule: Rule) -> None:
+    """Make a rule ready to run now, instead of when it is first evaluated; raises RuleError when it is not well-formed."""
+    prepared(rule, None)
+
+
 def prepared(rule: object, registry: Registry | None) -> Plan:
     """The rule made ready to run, kept for as long as the rule lives; raises RuleError when it is not well-formed."""
     registry = default_registry if registry is None else registry
