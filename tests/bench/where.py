@@ -15,6 +15,7 @@ from redis.client import Pipeline
 
 _WATCHED: tuple[tuple[type, str, str], ...] = (
     (psycopg.Connection, "wait", "sql"),
+    (psycopg.Cursor, "execute", "statement"),
     (psycopg.Connection, "commit", "commit"),
     (redis.Redis, "execute_command", "redis"),
     (Pipeline, "execute", "redis"),
@@ -27,8 +28,8 @@ class TimeSpent:
     def __init__(self) -> None:
         """Begin at nothing."""
         self.all_s = 0.0
-        self._seconds = dict.fromkeys(("sql", "commit", "redis"), 0.0)
-        self._counts = dict.fromkeys(("sql", "commit", "redis"), 0)
+        self._seconds = dict.fromkeys(("sql", "statement", "commit", "redis"), 0.0)
+        self._counts = dict.fromkeys(("sql", "statement", "commit", "redis"), 0)
         self._kept: list[tuple[type, str, Any]] = []
 
     def __enter__(self) -> Self:
@@ -58,12 +59,12 @@ class TimeSpent:
         return watched
 
     def per_call(self, calls: int) -> dict[str, float]:
-        """Give the milliseconds and trips of one call; `sql_ms` without commits, `python_ms` the rest."""
+        """Give the milliseconds of one call, and how much it asks; `sql_ms` without commits, `python_ms` the rest."""
         ms = {part: seconds * 1000 / calls for part, seconds in self._seconds.items()}
         whole = self.all_s * 1000 / calls
         return {
             "sql_ms": ms["sql"] - ms["commit"],  # a commit waits too
-            "sql_trips": (self._counts["sql"] - self._counts["commit"]) / calls,
+            "sql_statements": self._counts["statement"] / calls,
             "commit_ms": ms["commit"],
             "redis_ms": ms["redis"],
             "redis_trips": self._counts["redis"] / calls,
