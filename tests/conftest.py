@@ -26,6 +26,7 @@ from sqlalchemy import Engine, make_url, text
 
 from tactics import embedded
 from tactics.config import Settings
+from tactics.rules import default_registry
 from tactics.runtime import Runtime
 from tactics.store import migrate
 from tactics.store.db import make_engine
@@ -45,6 +46,16 @@ hypothesis.settings.load_profile("tactics")
 TEMPLATE = "tactics_template"
 # Number 0 is left to whoever looks at the servers by hand. Taken in turn: what an ended test still sends disturbs nobody.
 _REDIS_NUMBERS = itertools.cycle(range(1, 16))
+
+
+@pytest.fixture(autouse=True)
+def _no_blocks_left_behind() -> Iterator[None]:
+    """Blocks that a test's plugin adds are gone after it: the documentation lists those that come with Tactics."""
+    before = dict(default_registry._definitions)
+    yield
+    if default_registry._definitions != before:
+        default_registry._definitions = before
+        default_registry.plans.clear()
 
 
 @pytest.fixture(autouse=True)
