@@ -27,6 +27,7 @@ from tactics.run import AS_SET, Retry, Run
 from tactics.segment import Segment
 
 Ctx = TypeVar("Ctx", bound=TacticsInstanceContext)
+_RATE = re.compile(r"^\d+(\.\d+)?(/[smh])?$")
 _NAME = re.compile(r"^[a-z][a-z0-9]*(_[a-z0-9]+)+$")
 
 
@@ -111,17 +112,18 @@ def processor(
         name = getattr(function, "__name__", "")
         if not _NAME.match(name):
             raise InvalidProcessor(f"processor {name!r}: name it verb_noun in lower case, such as query_item")
-        _check_limits(name, time_limit_s, retry)
+        _check_limits(name, time_limit_s, rate_limit, retry)
         return Processor(name, function, needs, when, always, saves, options, retry, after, link)
 
     return declare
 
 
-def _check_limits(name: str, time_limit_s: int | None, retry: Retry) -> None:
+def _check_limits(name: str, time_limit_s: int | None, rate_limit: str | None, retry: Retry) -> None:
     wrong = [
         text
         for text, holds in (
             ("time_limit_s must be at least 1", time_limit_s is None or time_limit_s >= 1),
+            ("rate_limit must be a number, alone or with /s, /m or /h", rate_limit is None or _RATE.match(rate_limit)),
             ("max_attempts must be at least 1", retry.max_attempts is None or retry.max_attempts >= 1),
             ("base_s must not be negative", retry.base_s is None or retry.base_s >= 0),
             ("max_s must not be negative", retry.max_s is None or retry.max_s >= 0),

@@ -414,6 +414,7 @@ def test_unreachable_wheels_are_copied_for_the_servers_account(
 def test_processes_are_found_without_proc_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no /proc, `ps` tells the same, and nothing about a process that is gone."""
     with subprocess.Popen(["sleep", "61"]) as process:
+        _until(lambda: server.command_line(process.pid) == "sleep 61", "it is what it is started as")
         with_proc = server.all_processes()[process.pid]
         monkeypatch.setattr(server, "_PROC", Path("/nonexistent"))
         assert server.all_processes()[process.pid] == with_proc == (os.getpid(), "sleep 61")

@@ -135,6 +135,18 @@ def test_a_policy_that_cannot_be_kept_is_refused(retry: Retry, text: str) -> Non
         step_of("do_call", retry=retry)
 
 
+@pytest.mark.parametrize(
+    ("rate", "fits"), [("10/s", True), ("0.5/h", True), ("7", True), ("fast", False), ("9/d", False)]
+)
+def test_rate_limits_are_those_that_celery_reads(rate: str, fits: bool) -> None:
+    """A rate limit that would keep a worker from starting is refused where it is declared, naming the step."""
+    if fits:
+        assert step_of("do_call", rate_limit=rate).isolated
+    else:
+        with pytest.raises(InvalidProcessor, match="processor 'do_call': rate_limit must be a number"):
+            step_of("do_call", rate_limit=rate)
+
+
 def test_no_step_is_tried_more_often_than_the_settings_allow() -> None:
     """A policy past TACTICS_MAX_ATTEMPTS would never be reached: it is refused when an app learns of the step."""
     app = create_app(Settings(max_attempts=5))

@@ -30,7 +30,9 @@ def plugins(json: Json = False) -> None:
         for one in found:
             typer.echo("\n".join(_lines(one)))
         if not found:
-            typer.echo("there are no plugins: none is installed, and TACTICS_PLUGINS names none")
+            typer.echo(
+                "no plugin is loaded: none is installed or named by TACTICS_PLUGINS, or TACTICS_PLUGINS_OFF leaves it out"
+            )
     if any(one.problems for one in found):
         raise typer.Exit(2)
     if found and not json:

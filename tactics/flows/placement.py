@@ -176,7 +176,7 @@ def _run(one: _Visit, activity: TacticsActivity) -> Part | None:
         chosen = choose(app.runtime, app, one.stored, template, "grant", request.channel_code)
     except InvalidTemplate as error:
         log.warning("cannot_run", activity=activity.code, error=error.message)
-        return _record_error(one, activity.code)
+        return _record_error(one, activity.code, _execution(one, activity, Chosen(None, ()), True), error.message)
     ctx = template.context_type(
         activity=activity,
         event=one.event,
@@ -215,10 +215,27 @@ def _run(one: _Visit, activity: TacticsActivity) -> Part | None:
     return part
 
 
-def _record_error(one: _Visit, code: str) -> Part:
-    """Answer for an activity that could not begin to run, and keep the answer with the event."""
+def _record_error(one: _Visit, code: str, row: ExecutionRow | None = None, reason: str = "") -> Part:
+    """Answer for an activity that could not begin to run, and keep the answer with the event.
+
+    Args:
+        one: the placement.
+        code: of the activity.
+        row: the execution that could not begin, which keeps the reason for operators; None where nobody can read it.
+        reason: for operators.
+    """
     one.parts[code] = _error_part(code)
     with one.app.runtime.engine.begin() as conn:
+        if row is not None:
+            ended: dict[str, object] = {
+                "epoch": None,
+                "trace": [],
+                "assets_unknown": False,
+                "outcome": "error",
+                "reason": reason,
+            }
+            if executions.add_finished(conn, {**row.new(), **ended}):
+                one.execution_ids[code] = str(row.id)
         events.record_answer(conn, one.event, {code: one.parts[code]}, candidates=_codes(one))
     return one.parts[code]
 

@@ -179,7 +179,7 @@ class _Checker:
         elif not isinstance(block_id, str):
             self.add(pointer(path, "block"), "form", f"the id of a block belongs here, not {show(block_id)}")
         elif definition is None:
-            self.add(path, "unknown_block", f"there is no block {show(block_id)}")
+            self.add(path, "unknown_block", f"there is no block {show(block_id)}{self._registry.hint(block_id)}")
         elif definition.kind != kind:
             article = {"action": "an action", "condition": "a condition", "resource": "a resource"}
             self.add(path, "kind", f"{block_id} is {article[definition.kind]}; {article[kind]} belongs here")

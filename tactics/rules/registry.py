@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -53,6 +54,11 @@ class Registry:
     def get(self, block_id: str) -> BlockDefinition | None:
         """The block of this id, or None."""
         return self._definitions.get(block_id)
+
+    def hint(self, block_id: str) -> str:
+        """Say what may help who names a block that is not here: the nearest name, or what declares it."""
+        near = get_close_matches(block_id, self._definitions, 1, 0.8)
+        return f": did you mean {near[0]}?" if near else ": is the plugin that declares it loaded here?"
 
     def catalogue(self) -> list[dict[str, object]]:
         """Every block with kind, description and the JSON Schema of its parameters, sorted by id."""

@@ -48,7 +48,7 @@ def test_a_running_visitor_takes_up_each_change(stage: Stage) -> None:
     (visitor,) = stage.start_visitors(1)
     assert _outcome(visitor, "a") == "granted"
     _save(stage, "note_mark", "finish_execution", link="grant", channel_codes=[SLOT])
-    assert _outcome(visitor, "b") == "None"  # it gives nothing, and says nothing
+    assert _outcome(visitor, "b") == "not_matched"  # what a chain answers that sets no outcome
     disable_chain(stage.app.runtime, "ours")
     assert _outcome(visitor, "c") == "granted"
     assert _ran(stage, "b", "grant") == ["note_mark", "finish_execution"]

@@ -238,6 +238,9 @@ def test_an_unknown_template_stops_nobody_else(stage: Stage) -> None:
     answer = stage.visit("u1")
     assert [part["outcome"] for part in answer.results] == ["granted"]
     assert [(part["activity"], part["reason"]) for part in answer.not_shown] == [("strange", "error")]
+    (failed,) = stage.rows("SELECT id::text, reason FROM execution WHERE outcome = 'error'")
+    assert failed["id"] in answer.execution_ids
+    assert "is its plugin loaded here?" in failed["reason"]
 
 
 def test_a_key_gives_its_answer_after_the_activity_ended(stage: Stage) -> None:

@@ -201,7 +201,7 @@ def test_what_is_left_out_waits_and_runs_when_it_is_back(env: dict[str, str], ac
     quick = {**env, "TACTICS_CLAIM_S": "1", "TACTICS_SWEEP_EVERY_S": "0.1"}
     _ok(env, "activity", "import", activity, "--publish")
     off = {**quick, "TACTICS_PLUGINS_OFF": "lottery"}
-    assert _ok(off, "plugins").startswith("there are no plugins")
+    assert _ok(off, "plugins").startswith("no plugin is loaded")
     with _worker(off, tmp_path / "off.log"):
         _buy_twice(off, "ann")
         until(lambda: "not_routed" in (tmp_path / "off.log").read_text(), "an attempt without the plugin")

@@ -145,7 +145,7 @@ def test_check_exits_1_on_errors_and_0_otherwise(rule: Path, tmp_path: Path) -> 
     result = run("check", bad)
     assert (result.exit_code, result.stdout.splitlines()[0]) == (
         1,
-        'error: /not: there is no block "acme.condition.gone"',
+        'error: /not: there is no block "acme.condition.gone": is the plugin that declares it loaded here?',
     )
     assert json.loads(run("check", bad, "--json").stdout)["problems"][0]["path"] == "/not"
     tool = written(tmp_path / "tool.json", rules.to_json(rules.exists(Alias("x"))))
