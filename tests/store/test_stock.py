@@ -135,8 +135,10 @@ def test_importing_and_granting_codes_do_not_deadlock(runtime: Runtime) -> None:
     """An import waits for a grant that has just taken a code, before it holds anything that this grant takes next."""
     codes = {"kind": "coupon", "codes": ["A", "B"]}
     first = activity(benefits={"c18": codes}, limits={"per_day": 5})
+    count = text("SELECT tactics_count_within('camp18', 'day', '2026-01-01', 1, 5)")
     with runtime.engine.begin() as conn:
         activities.save(conn, first, publish=True)
+        conn.execute(count)  # a counter that imports lock
     given = [{"id": str(uuid4()), "line": 1, "benefit_code": "c18"}]
     with ThreadPoolExecutor(1) as pool, runtime.engine.connect() as granting:
         take = text("SELECT tactics_take_codes('camp18', 'c18', CAST(:given AS jsonb))")
@@ -144,7 +146,7 @@ def test_importing_and_granting_codes_do_not_deadlock(runtime: Runtime) -> None:
         importing = pool.submit(_save, runtime, activity(benefits={"c18": codes}, limits={"per_day": 6}))
         until(lambda: _waits(runtime) or importing.done(), "the import has met the grant")
         assert not importing.done()
-        granting.execute(text("SELECT tactics_count_within('camp18', 'day', '2026-01-01', 1, 5)"))
+        granting.execute(count)
         _take(granting, 1)
         granting.commit()
         importing.result(20)
