@@ -55,7 +55,7 @@ def _no_blocks_left_behind() -> Iterator[None]:
     yield
     if default_registry._definitions != before:
         default_registry._definitions = before
-        default_registry.plans.clear()
+        default_registry._changed()
 
 
 @pytest.fixture(autouse=True)

@@ -57,9 +57,15 @@ from tactics.rules.blocks.resource import (
 )
 from tactics.rules.check import check
 from tactics.rules.codec import dumps, loads, parse, to_json
-from tactics.rules.engine import Evaluation, calculate, prepare
+from tactics.rules.compiler import CompiledRule
+from tactics.rules.effect import Effect, ExecutionRefused
+from tactics.rules.engine import calculate, compile_rule, prepare
+from tactics.rules.evaluation import Decision, Evaluation
+from tactics.rules.execute import EffectResult, Execution, Handlers, NotDone, execute, resume
 from tactics.rules.explain import Explanation, explain
 from tactics.rules.facts import Facts
+from tactics.rules.ledger import Ledger, MemoryLedger
+from tactics.rules.ledger_sqlite import SqliteLedger
 from tactics.rules.needs import BehaviourNeed, Needs, needs
 from tactics.rules.price import PriceAnswer, price
 from tactics.rules.problem import Problem, RuleError
@@ -75,13 +81,23 @@ __all__ = [
     "Block",
     "BlockDefinition",
     "Builder",
+    "CompiledRule",
     "Condition",
+    "Decision",
+    "Effect",
+    "EffectResult",
     "Evaluation",
+    "Execution",
+    "ExecutionRefused",
     "Explanation",
     "Facts",
+    "Handlers",
+    "Ledger",
+    "MemoryLedger",
     "Needs",
     "Node",
     "Not",
+    "NotDone",
     "Or",
     "PriceAnswer",
     "Problem",
@@ -90,6 +106,7 @@ __all__ = [
     "Rule",
     "RuleError",
     "So",
+    "SqliteLedger",
     "Tiers",
     "Unknown",
     "action",
@@ -105,6 +122,7 @@ __all__ = [
     "category_amount",
     "category_quantity",
     "check",
+    "compile_rule",
     "condition",
     "contains",
     "day_of_week",
@@ -112,6 +130,7 @@ __all__ = [
     "dumps",
     "equals",
     "event_attribute",
+    "execute",
     "exists",
     "explain",
     "gift",
@@ -137,6 +156,7 @@ __all__ = [
     "price",
     "rebate",
     "resource",
+    "resume",
     "seconds_since",
     "send_coupon",
     "sku_amount",

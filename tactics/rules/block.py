@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from tactics.rules.parameter import GIVES, Gives, Parameter, Unit, describe
 from tactics.rules.problem import Problem, RuleError, pointer
+from tactics.rules.quick import Quick, Section
 from tactics.rules.tree import Alias, Argument, Block, Kind
 from tactics.rules.value import is_constant
 
@@ -41,6 +42,9 @@ class BlockDefinition:
     parameter whose value a condition judges. `alike` lists parameters that have to count the same thing.
     `scenes` holds other computations, by scene. `per_item` blocks mean the current item when no item is named.
     A condition with `counts` may answer how many times it holds.
+
+    `total`: the block is pure and total. It answers the same for the same facts and never raises, so that the compiler
+    may ask it sooner or later than it stands in the rule. `quick`: how a resource is computed where facts are simple.
     """
 
     id: str
@@ -58,6 +62,8 @@ class BlockDefinition:
     verify: Verify | None = None
     per_item: bool = False
     counts: bool = False
+    total: bool = False
+    quick: Quick | Section | None = None
 
     def __post_init__(self) -> None:
         wrong = list(_misdeclared(self))
@@ -110,7 +116,7 @@ def resource(
 ) -> Callable[[Implementation], Builder]:
     """Declare a resource: a function of the facts and the parameters that fetches a value, or `Unknown`.
 
-    `more` are further fields of `BlockDefinition`: unit, reads, scenes, verify, per_item. Raises RuleError when the
+    `more` are further fields of `BlockDefinition`: unit, reads, scenes, verify, per_item, total, quick. Raises RuleError when the
     declaration does not hold together.
     """
 
@@ -128,7 +134,7 @@ def condition(
 ) -> Callable[[Implementation], Builder]:
     """Declare a condition: a function of the parameters that answers True, False, `Unknown`, or how many times it holds.
 
-    `more` are further fields of `BlockDefinition`: alike, scenes, verify, counts. Raises RuleError as `resource` does.
+    `more` are further fields of `BlockDefinition`: alike, scenes, verify, counts, total. Raises RuleError as `resource` does.
     """
 
     def declare(implementation: Implementation) -> Builder:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from itertools import combinations
-from typing import TypedDict
+from typing import Any, TypedDict, cast
 
+from tactics.rules.analysis import analyse
 from tactics.rules.block import BlockDefinition, misfits
 from tactics.rules.blocks import default_registry
 from tactics.rules.problem import Problem, pointer
@@ -30,18 +31,25 @@ _FORMS = ("block", "not", "and", "or", "so", "tiers")
 
 
 def check(rule: object, open_aliases: bool = False, registry: Registry | None = None) -> CheckAnswer:
-    """Check a rule before it is saved: form, kinds, types, units, limits, unknown blocks and unbound aliases.
+    """Check a rule before it is saved: its form, and once that is right, what it says.
+
+    Errors are what makes it no rule (form, kinds, types, units, limits, unknown blocks, unbound aliases) and conditions
+    that can never hold; warnings are about what can hardly be meant. docs/reference/rules.md lists the codes.
 
     `rule` is JSON data or a built rule; `open_aliases` allows parameters that are bound later. Returns
     `{"ok", "problems": [{"path", "severity", "code", "message"}]}`; raises nothing.
     """
+    registry = default_registry if registry is None else registry
     problems = problems_of(rule, open_aliases=open_aliases, registry=registry)
+    if not problems:
+        said = rule.to_json() if isinstance(rule, Node) else rule
+        problems = analyse(cast("Mapping[str, Any]", said), registry)
     ok = all(problem.severity != "error" for problem in problems)
     return {"ok": ok, "problems": [problem.to_json() for problem in problems]}
 
 
 def problems_of(rule: object, *, open_aliases: bool, registry: Registry | None = None) -> list[Problem]:
-    """As `check`, as a list of problems; empty when there are none."""
+    """What makes this no rule, which all who read rules refuse; empty when it is one."""
     if isinstance(rule, Node):
         try:
             rule = rule.to_json()

@@ -43,11 +43,14 @@ def dumps(rule: Rule | Node) -> str:
     return rule.key
 
 
-def load_json(text: str | bytes) -> object:
-    """JSON text of at most 1 MiB as data, with keys given twice and numbers that are not finite refused by RuleError."""
+def load_json(text: str | bytes, max_bytes: int = MAX_BYTES) -> object:
+    """JSON text of at most 1 MiB, or `max_bytes`, as data.
+
+    Keys given twice and numbers that are not finite are refused by RuleError.
+    """
     size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
-    if size > MAX_BYTES:
-        raise RuleError.of("", "limit", f"the text has more than {MAX_BYTES} bytes")
+    if size > max_bytes:
+        raise RuleError.of("", "limit", f"the text has more than {max_bytes} bytes")
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except RuleError:

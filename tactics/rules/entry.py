@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tactics.rules.engine import prepared
-from tactics.rules.plan import Plan
+from tactics.rules.compiler import CompiledRule
+from tactics.rules.engine import compile_rule
 from tactics.rules.problem import Problem, RuleError, pointer
 from tactics.rules.registry import Registry
 from tactics.rules.tree import Node
@@ -20,7 +20,7 @@ class Entry:
     """One rule with its place in the list, ready to run."""
 
     index: int
-    plan: Plan
+    compiled: CompiledRule
     code: str | None = None
     priority: int = 0
     exclusive_group: str | None = None
@@ -48,8 +48,8 @@ def read_entries(rules: object, registry: Registry | None) -> tuple[Entry, ...]:
 def _entry(given: object, index: int, registry: Registry | None, problems: list[Problem]) -> Entry | None:
     path = pointer("/rules", index)
     if not isinstance(given, Mapping) or "rule" not in given:
-        plan = _plan(given, path, registry, problems)
-        return None if plan is None else Entry(index, plan)
+        compiled = _compiled(given, path, registry, problems)
+        return None if compiled is None else Entry(index, compiled)
     for key in given:
         if key not in _KEYS:
             message = f"{show(key)} does not belong here; known: {', '.join(_KEYS)}"
@@ -62,13 +62,15 @@ def _entry(given: object, index: int, registry: Registry | None, problems: list[
     if not isinstance(priority, int) or not is_number(priority):
         message = f"a whole number belongs here, not {show(priority)}"
         problems.append(Problem(pointer(path, "priority"), "type", message))
-    plan = _plan(given["rule"], pointer(path, "rule"), registry, problems)
-    return None if plan is None else Entry(index, plan, given.get("code"), priority, given.get("exclusive_group"))
+    compiled = _compiled(given["rule"], pointer(path, "rule"), registry, problems)
+    return (
+        None if compiled is None else Entry(index, compiled, given.get("code"), priority, given.get("exclusive_group"))
+    )
 
 
-def _plan(rule: object, path: str, registry: Registry | None, problems: list[Problem]) -> Plan | None:
+def _compiled(rule: object, path: str, registry: Registry | None, problems: list[Problem]) -> CompiledRule | None:
     try:
-        return prepared(rule, registry)
+        return compile_rule(rule, registry)  # type: ignore[arg-type]  # what is no rule is refused by it
     except RuleError as error:
         problems += [Problem(path + one.path, one.code, one.message, one.severity) for one in error.problems]
         return None

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tactics.rules.engine import Evaluation, calculate, climb, evaluate, prepared
-from tactics.rules.facts import Facts
+from tactics.rules.engine import calculate, compile_rule
+from tactics.rules.evaluation import Evaluation, climb, evaluate
 from tactics.rules.plan import (
     Plan,
     PlannedAnd,
@@ -80,11 +80,11 @@ def explain(
 ) -> Explanation:
     """Evaluate a rule as `calculate` does, and tell the verdict of every node, also of those that decide nothing."""
     try:
-        ready = prepared(rule, registry)
+        ready = compile_rule(rule, registry)  # type: ignore[arg-type]  # None is refused by it, and calculate says why
     except RuleError:
         return Explanation(calculate(rule, facts, registry, item_id=item_id), None)
-    run = Run(Facts(facts, item_id), ready.slots)
-    return Explanation(evaluate(ready, run), _explain_plan(ready, run))
+    run = ready.run(facts, item_id)
+    return Explanation(evaluate(ready.plan, run), _explain_plan(ready.plan, run))
 
 
 def _explain_plan(ready: Plan, run: Run) -> Explained:

@@ -8,11 +8,9 @@ from fractions import Fraction
 from typing import Any, Literal, TypedDict
 
 from tactics.rules.discount import ITEM_PHASE, ORDER_PHASE, phase, savings
-from tactics.rules.engine import Evaluation, evaluate
 from tactics.rules.entry import Entry, read_entries
-from tactics.rules.facts import Facts
+from tactics.rules.evaluation import Evaluation
 from tactics.rules.order import Line, read_lines
-from tactics.rules.plan import Run
 from tactics.rules.problem import RuleError
 from tactics.rules.reason import Reason
 from tactics.rules.registry import Registry
@@ -95,8 +93,8 @@ def price(
     lines = read_lines(order)
     if facts is not None and not isinstance(facts, Mapping):
         raise RuleError.of("/facts", "type", f"an object belongs here, not {show(facts)}")
-    seen = Facts({**(facts or {}), "order": order}, item_id)
-    candidates = [_Candidate(entry, evaluate(entry.plan, Run(seen, entry.plan.slots))) for entry in entries]
+    seen = {**(facts or {}), "order": order}
+    candidates = [_Candidate(entry, entry.compiled.calculate(seen, item_id)) for entry in entries]
     matched = [candidate for candidate in candidates if candidate.evaluation.effects]
     ranked = sorted(matched, key=lambda candidate: -candidate.entry.priority)
     outdone = _outdone(ranked, lines, mode)

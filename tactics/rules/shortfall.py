@@ -8,8 +8,8 @@ from math import ceil, floor
 from typing import Any
 
 from tactics.rules.discount import NO_PRICE_PHASE, phase
-from tactics.rules.engine import climb, prepared
-from tactics.rules.facts import Facts
+from tactics.rules.engine import compile_rule
+from tactics.rules.evaluation import climb
 from tactics.rules.plan import PlannedAnd, PlannedBlock, PlannedCondition, PlannedNot, PlannedSo, Run
 from tactics.rules.registry import Registry
 from tactics.rules.tree import Node, Rule, So, Tiers
@@ -43,9 +43,9 @@ def shortfalls(
     on something that stays the same is never reached, and one on something unknown promises nothing. The caller makes
     sure of what it promises by evaluating the rule with so many more. Raises RuleError as `price` does.
     """
-    ready = prepared(rule, registry)
-    now, then = Run(Facts(facts, item_id), ready.slots), Run(Facts(more, item_id), ready.slots)
-    return tuple(_shortfalls(ready.steps, now, then))
+    ready = compile_rule(rule, registry)
+    now, then = ready.run(facts, item_id), ready.run(more, item_id)
+    return tuple(_shortfalls(ready.plan.steps, now, then))
 
 
 def origins(
@@ -56,11 +56,11 @@ def origins(
     item_id: str | None = None,
 ) -> list[tuple[str, dict[str, Any]]]:
     """The effects that `calculate` gives, each with the path (a JSON Pointer) of the action that it comes from."""
-    ready = prepared(rule, registry)
-    run = Run(Facts(facts, item_id), ready.slots)
+    ready = compile_rule(rule, registry)
+    run = ready.run(facts, item_id)
     return [
         (action.path, effect)
-        for step, verdict in climb(ready, run)[0]
+        for step, verdict in climb(ready.plan, run)[0]
         for action, effect in zip(step.then, step.effects(run, verdict), strict=True)
     ]
 

@@ -41,6 +41,7 @@ def _ends_match(given: Mapping[str, object]) -> str | None:
     alike=("amount", "amount_at"),
     verify=_multiple_is_enabled,
     counts=True,
+    total=True,
 )
 def amount_at_least(
     amount: Number, amount_at: Number, *, enable_multiple: bool = False, max_multiple: int | None = None
@@ -60,6 +61,7 @@ def amount_at_least(
     words="more than {amount_at}",
     subject="amount",
     alike=("amount", "amount_at"),
+    total=True,
 )
 def amount_more_than(amount: Number, amount_at: Number) -> object:
     return amount > amount_at
@@ -72,6 +74,7 @@ def amount_more_than(amount: Number, amount_at: Number) -> object:
     words="less than {amount_at}",
     subject="amount",
     alike=("amount", "amount_at"),
+    total=True,
 )
 def amount_below(amount: Number, amount_at: Number) -> object:
     return amount < amount_at
@@ -84,6 +87,7 @@ def amount_below(amount: Number, amount_at: Number) -> object:
     words="from {low} to {high}",
     subject="amount",
     alike=("amount", "low", "high"),
+    total=True,
 )
 def amount_between(amount: Number, low: Number, high: Number) -> object:
     return low <= amount <= high
@@ -96,6 +100,7 @@ def amount_between(amount: Number, low: Number, high: Number) -> object:
     words="exactly {to}",
     subject="value",
     alike=("value", "to"),
+    total=True,
 )
 def equals(value: Scalar | datetime, to: Scalar | datetime) -> object:
     return same(value, to)
@@ -107,6 +112,7 @@ def equals(value: Scalar | datetime, to: Scalar | datetime) -> object:
     {"value": scalar("the value that is judged"), "values": scalars("the list")},
     words="one of {values}",
     subject="value",
+    total=True,
 )
 def in_set(value: Scalar | datetime, values: Sequence[Scalar]) -> object:
     return any(same(value, member) for member in values)
@@ -118,6 +124,7 @@ def in_set(value: Scalar | datetime, values: Sequence[Scalar]) -> object:
     {"value": members_of("the list that is judged"), "member": scalar("what it has to have")},
     words="a list with {member}",
     subject="value",
+    total=True,
 )
 def has_member(value: Sequence[object], member: Scalar | datetime) -> object:
     return any(same(member, one) for one in value)
@@ -129,6 +136,7 @@ def has_member(value: Sequence[object], member: Scalar | datetime) -> object:
     {"value": text("the text that is judged", empty=True), "text": text("what it has to contain")},
     words="text with {text} in it",
     subject="value",
+    total=True,
 )
 def contains(value: str, text: str) -> object:
     return text in value
@@ -146,6 +154,7 @@ def contains(value: str, text: str) -> object:
     subject="value",
     alike=("value", "from", "to"),
     verify=_ends_match,
+    total=True,
 )
 def within(value: object, from_: object = None, to: object = None) -> object:
     place = _number if is_number(value) else moment
@@ -161,6 +170,7 @@ def within(value: object, from_: object = None, to: object = None) -> object:
     {"value": anything("the value that is judged")},
     words="a value",
     subject="value",
+    total=True,
 )
 def exists(value: object) -> object:
     if isinstance(value, Unknown):

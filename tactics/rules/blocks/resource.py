@@ -8,6 +8,18 @@ from tactics.rules.block import resource
 from tactics.rules.facts import Facts
 from tactics.rules.measure import amount, once, over_behaviours, over_lines, quantity, seconds_since_last
 from tactics.rules.parameter import Parameter, integer, text
+from tactics.rules.quick import (
+    Quick,
+    Section,
+    amount_in_category,
+    amount_of_all,
+    amount_where,
+    no_batch_quantity_of_all,
+    no_batch_quantity_where,
+    quantity_in_category,
+    quantity_of_all,
+    quantity_where,
+)
 
 # A century: a window beyond it is a mistake in units.
 MAX_WINDOW_S = 100 * 365 * 86_400
@@ -33,6 +45,8 @@ _BEHAVIOUR: dict[str, Parameter] = {
     gives="number",
     unit="minor",
     reads=("order",),
+    quick=Quick(amount_where, ("sales_channel",), amount_of_all),
+    total=True,
 )
 def order_amount(facts: Facts, sales_channel: str | None = None) -> object:
     return over_lines(facts, amount, sales_channel=sales_channel)
@@ -46,6 +60,8 @@ def order_amount(facts: Facts, sales_channel: str | None = None) -> object:
     gives="number",
     unit="count",
     reads=("order",),
+    quick=Quick(quantity_where, ("sales_channel",), quantity_of_all),
+    total=True,
 )
 def order_quantity(facts: Facts, sales_channel: str | None = None) -> object:
     return over_lines(facts, quantity, sales_channel=sales_channel)
@@ -60,6 +76,8 @@ def order_quantity(facts: Facts, sales_channel: str | None = None) -> object:
     unit="minor",
     reads=("order",),
     per_item=True,
+    quick=Quick(amount_where, ("item_id",), amount_of_all),
+    total=True,
 )
 def item_amount(facts: Facts, item_id: str | None = None) -> object:
     return over_lines(facts, amount, item_id=item_id or facts.item_id)
@@ -74,6 +92,8 @@ def item_amount(facts: Facts, item_id: str | None = None) -> object:
     unit="count",
     reads=("order",),
     per_item=True,
+    quick=Quick(quantity_where, ("item_id",), quantity_of_all),
+    total=True,
 )
 def item_quantity(facts: Facts, item_id: str | None = None) -> object:
     return over_lines(facts, quantity, item_id=item_id or facts.item_id)
@@ -87,6 +107,8 @@ def item_quantity(facts: Facts, item_id: str | None = None) -> object:
     gives="number",
     unit="minor",
     reads=("order",),
+    quick=Quick(amount_where, ("sku",)),
+    total=True,
 )
 def sku_amount(facts: Facts, sku: str) -> object:
     return over_lines(facts, amount, sku=sku)
@@ -100,6 +122,8 @@ def sku_amount(facts: Facts, sku: str) -> object:
     gives="number",
     unit="count",
     reads=("order",),
+    quick=Quick(quantity_where, ("sku",)),
+    total=True,
 )
 def sku_quantity(facts: Facts, sku: str) -> object:
     return over_lines(facts, quantity, sku=sku)
@@ -113,6 +137,8 @@ def sku_quantity(facts: Facts, sku: str) -> object:
     gives="number",
     unit="minor",
     reads=("order",),
+    quick=Quick(amount_in_category),
+    total=True,
 )
 def category_amount(facts: Facts, category: str) -> object:
     return over_lines(facts, amount, category=category)
@@ -126,6 +152,8 @@ def category_amount(facts: Facts, category: str) -> object:
     gives="number",
     unit="count",
     reads=("order",),
+    quick=Quick(quantity_in_category),
+    total=True,
 )
 def category_quantity(facts: Facts, category: str) -> object:
     return over_lines(facts, quantity, category=category)
@@ -140,6 +168,8 @@ def category_quantity(facts: Facts, category: str) -> object:
     unit="count",
     reads=("order",),
     per_item=True,
+    quick=Quick(no_batch_quantity_where, ("item_id",), no_batch_quantity_of_all),
+    total=True,
 )
 def no_batch_item_quantity(facts: Facts, item_id: str | None = None) -> object:
     return over_lines(facts, quantity, no_batch=True, item_id=item_id or facts.item_id)
@@ -152,6 +182,8 @@ def no_batch_item_quantity(facts: Facts, item_id: str | None = None) -> object:
     words="the user's {name}",
     gives="any",
     reads=("user",),
+    total=True,
+    quick=Section("user"),
 )
 def user_attribute(facts: Facts, name: str) -> object:
     return facts.attribute("user", name)
@@ -164,6 +196,8 @@ def user_attribute(facts: Facts, name: str) -> object:
     words="the event's {name}",
     gives="any",
     reads=("event",),
+    total=True,
+    quick=Section("event"),
 )
 def event_attribute(facts: Facts, name: str) -> object:
     return facts.attribute("event", name)
@@ -177,6 +211,7 @@ def event_attribute(facts: Facts, name: str) -> object:
     gives="number",
     unit="count",
     reads=("behaviours", "now"),
+    total=True,
 )
 def behaviour_count(
     facts: Facts,
@@ -198,6 +233,7 @@ def behaviour_count(
     gives="number",
     unit="count",
     reads=("behaviours", "now"),
+    total=True,
 )
 def behaviour_quantity(
     facts: Facts,
@@ -219,12 +255,15 @@ def behaviour_quantity(
     gives="number",
     unit="s",
     reads=("behaviours", "now"),
+    total=True,
 )
 def seconds_since(facts: Facts, action: str) -> object:
     return seconds_since_last(facts, action)
 
 
-@resource("pbb.resource.now", "The moment of the evaluation", words="the time", gives="time", reads=("now",))
+@resource(
+    "pbb.resource.now", "The moment of the evaluation", words="the time", gives="time", reads=("now",), total=True
+)
 def now(facts: Facts) -> object:
     return facts.now
 
@@ -236,6 +275,7 @@ def now(facts: Facts) -> object:
     gives="number",
     unit="hour",
     reads=("now",),
+    total=True,
 )
 def hour_of_day(facts: Facts) -> object:
     return facts.local_now.hour if isinstance(facts.local_now, datetime) else facts.local_now
@@ -248,6 +288,7 @@ def hour_of_day(facts: Facts) -> object:
     gives="number",
     unit="weekday",
     reads=("now",),
+    total=True,
 )
 def day_of_week(facts: Facts) -> object:
     return facts.local_now.isoweekday() if isinstance(facts.local_now, datetime) else facts.local_now

@@ -1,0 +1,299 @@
+"""Conditions as Python expressions (`ast`), for the compiler.
+
+A constant of the rule becomes an `ast.Constant` or a global, never text. A resource becomes a local, computed where it
+is first needed: `known` are the locals that surely have their value at that point. What has no expression of its own
+here (a plugin's block, a block with scenes, a time) is asked of the exact evaluation, block by block.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from tactics.rules import certain
+from tactics.rules.block import BlockDefinition
+from tactics.rules.blocks import condition as standard
+from tactics.rules.problem import RuleError, pointer
+from tactics.rules.quick import Quick, Section
+from tactics.rules.registry import Registry
+from tactics.rules.tree import Alias, And, Block, Condition, Not
+
+Known: TypeAlias = frozenset[str]
+# An expression, and the locals that are known once it was true, and once it was false.
+Emitted: TypeAlias = tuple[ast.expr, Known, Known]
+
+FACTS, ITEM, RUN = "facts", "item_id", "run"
+_LOAD, _STORE = ast.Load(), ast.Store()
+_OPPOSITE: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.GtE: ast.Lt,
+    ast.Lt: ast.GtE,
+    ast.Gt: ast.LtE,
+    ast.LtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+}
+# Beyond these an integer is compared exactly, by the other way.
+_BOUND = 2**62
+
+
+def name(identifier: str) -> ast.Name:
+    """A variable that is read."""
+    return ast.Name(identifier, _LOAD)
+
+
+def call(function: ast.expr, *arguments: ast.expr) -> ast.Call:
+    """A call with positional arguments."""
+    return ast.Call(function, list(arguments), [])
+
+
+def negated(expression: ast.expr) -> ast.expr:
+    """The expression turned around; sound for single comparisons of values that compare."""
+    if isinstance(expression, ast.Compare) and len(expression.ops) == 1:
+        return ast.Compare(expression.left, [_OPPOSITE[type(expression.ops[0])]()], expression.comparators)
+    if isinstance(expression, ast.UnaryOp) and isinstance(expression.op, ast.Not):
+        return expression.operand
+    return ast.UnaryOp(ast.Not(), expression)
+
+
+class Emitter:
+    """Writes the expressions of one rule, and gathers the globals and locals that they use.
+
+    `exact(path)` is the verdict of the block at a path, as a function of a `Run` that raises where it is unknown; asked
+    for the first time, it makes the rule's plan.
+    """
+
+    def __init__(self, registry: Registry, exact: Callable[[str], Callable[[Any], Any]]) -> None:
+        self.registry = registry
+        self.names: dict[str, Any] = {"__builtins__": {}, "str": str, "int": int, "list": list}
+        self.needs_run = False
+        self.maybe: set[str] = set()
+        self._exact = exact
+        self._locals: dict[str, str] = {}
+        self._computed: set[str] = set()
+        self._functions: dict[tuple[int, str], ast.expr] = {}
+
+    def bound(self, value: Any, stem: str) -> ast.expr:
+        """A global that has this value."""
+        identifier = f"{stem}{len(self.names)}"
+        self.names[identifier] = value
+        return name(identifier)
+
+    def function(self, value: Any, stem: str) -> ast.expr:
+        """A global that has this function: one, however often it is used."""
+        key = (id(value), stem)
+        if key not in self._functions:
+            self._functions[key] = self.bound(value, stem)
+        return self._functions[key]
+
+    def condition(self, node: Condition, path: str, known: Known) -> Emitted:
+        """The condition as an expression that is true exactly where it holds; it raises where that is not clear."""
+        if isinstance(node, Block):
+            return self._block(node, path, known)
+        if isinstance(node, Not):
+            expression, if_true, if_false = self.condition(node.condition, pointer(path, "not"), known)
+            return negated(expression), if_false, if_true
+        every = isinstance(node, And)
+        parts: list[ast.expr] = []
+        # In an `and`, each part is asked once those before it were true; in an `or`, once they were false.
+        here, ended = known, None
+        for index, child in enumerate(node.conditions):
+            part, if_true, if_false = self.condition(child, pointer(path, "and" if every else "or", index), here)
+            parts.append(part)
+            here, out = (if_true, if_false) if every else (if_false, if_true)
+            ended = out if ended is None else ended & out
+        joined = parts[0] if len(parts) == 1 else ast.BoolOp(ast.And() if every else ast.Or(), parts)
+        ended = known if ended is None else ended
+        return (joined, here, ended) if every else (joined, ended, here)
+
+    def counts(self, node: Block) -> bool:
+        """Whether the condition may answer a number of times."""
+        definition = self.registry.get(node.block)
+        if definition is None or not definition.counts:
+            return False
+        may_not = definition.implementation is _AT_LEAST and not definition.scenes
+        return not may_not or node.params.get("enable_multiple", False) is not False
+
+    def times(self, node: Block) -> ast.expr | None:
+        """How many times the condition, which holds, does so; None where only the exact evaluation can tell.
+
+        Its resource is known by then.
+        """
+        definition = self.registry.get(node.block)
+        if definition is None or definition.implementation is not _AT_LEAST or definition.scenes:
+            return None
+        subject, at = node.params["amount"], node.params["amount_at"]
+        if node.params["enable_multiple"] is not True:
+            return None
+        most = node.params.get("max_multiple")
+        if not self._is_sum(subject) or type(at) is not int or not (most is None or type(most) is int):
+            return None
+        amount = name(self._locals[subject.key])  # type: ignore[union-attr]  # a sum is a block
+        times = ast.BinOp(amount, ast.FloorDiv(), ast.Constant(at))
+        if most is None:
+            return times
+        return ast.IfExp(
+            ast.Compare(times, [ast.Gt()], [ast.Constant(most)]),
+            ast.Constant(most),
+            ast.BinOp(amount, ast.FloorDiv(), ast.Constant(at)),
+        )
+
+    def _is_sum(self, value: object) -> bool:
+        definition = self._quick(value)
+        return definition is not None and isinstance(definition.quick, Quick) and definition.gives == "number"
+
+    def _quick(self, value: object) -> BlockDefinition | None:
+        """The definition of a resource that has a quick form here."""
+        if not isinstance(value, Block) or any(isinstance(one, (Block, Alias)) for one in value.params.values()):
+            return None
+        definition = self.registry.get(value.block)
+        return definition if definition and definition.quick is not None and not definition.scenes else None
+
+    def _block(self, node: Block, path: str, known: Known) -> Emitted:
+        definition = self.registry.get(node.block)
+        if definition is None:
+            raise RuleError.of(path, "unknown_block", f"there is no block {node.block!r}")
+        write = _WRITERS.get(definition.implementation) if not definition.scenes else None
+        subject = node.params.get(definition.subject or "")
+        others = [value for key, value in node.params.items() if key != definition.subject]
+        if write and self._quick(subject) and not any(isinstance(one, (Block, Alias)) for one in others):
+            written = write(self, node, subject, known)
+            if written is not None:
+                return written[0], written[1], written[1]
+        self.needs_run = True
+        verdict = self.bound(self._exact(path), "exact")
+        return call(verdict, name(RUN)), known, known
+
+    def value(self, node: Any, known: Known) -> tuple[ast.expr, str, Known]:
+        """The resource where it is first used, the local that has it from then on, and what is known by then."""
+        local = self._locals.setdefault(node.key, f"found{len(self._locals)}")
+        if local in known:
+            return name(local), local, known
+        first: ast.expr = ast.NamedExpr(ast.Name(local, _STORE), self._fetch(node))
+        if local in self._computed:
+            # It may have its value from another way to this point.
+            self.maybe.add(local)
+            has_value = ast.Compare(name(local), [ast.IsNot()], [ast.Constant(None)])
+            first = ast.IfExp(has_value, name(local), first)
+        self._computed.add(local)
+        return first, local, known | {local}
+
+    def _fetch(self, node: Block) -> ast.expr:
+        definition = self.registry.get(node.block)
+        quick = definition.quick if definition else None
+        if isinstance(quick, Section):
+            section = ast.Subscript(name(FACTS), ast.Constant(quick.name), _LOAD)
+            return ast.Subscript(section, ast.Constant(node.params["name"]), _LOAD)
+        if definition is None or quick is None:
+            raise RuleError.of("", "unknown_block", f"there is no block {node.block!r}")
+        given = [ast.Constant(one) for one in quick.given]
+        values = [node.params.get(key) for key in definition.parameters]
+        whole = None if quick.whole is None else call(self.function(quick.whole, "whole"), name(FACTS))
+        compute = self.function(quick.compute, "quick")
+        if whole is None or any(value is not None for value in values):
+            return call(compute, name(FACTS), *given, *map(ast.Constant, values))
+        if not definition.per_item:
+            return whole
+        is_whole = ast.Compare(name(ITEM), [ast.Is()], [ast.Constant(None)])
+        return ast.IfExp(is_whole, whole, call(compute, name(FACTS), *given, name(ITEM)))
+
+    def amount(self, node: Any, known: Known) -> tuple[ast.expr, Known]:
+        """The resource as a number; a sum is one by itself, anything else is made sure of."""
+        first, local, then = self.value(node, known)
+        if self._is_sum(node):
+            return first, then
+        whole = ast.Compare(ast.Attribute(first, "__class__", _LOAD), [ast.Is()], [name("int")])
+        low, high = ast.Constant(-_BOUND), ast.Constant(_BOUND)
+        small = ast.Compare(low, [ast.Lt(), ast.Lt()], [name(local), high])
+        sure = call(self.function(certain.number, "number"), name(local))
+        return ast.IfExp(ast.BoolOp(ast.And(), [whole, small]), name(local), sure), then
+
+    def of_class(self, node: Any, known: Known, kind: str) -> tuple[ast.expr, str, Known]:
+        """A test of whether the resource's value is of exactly this class; and the local that has the value."""
+        first, local, then = self.value(node, known)
+        return ast.Compare(ast.Attribute(first, "__class__", _LOAD), [ast.Is()], [name(kind)]), local, then
+
+
+Written: TypeAlias = tuple[ast.expr, Known] | None
+Writer: TypeAlias = Callable[[Emitter, Block, Any, Known], Written]
+
+
+def _compared(operator: type[ast.cmpop], parameter: str) -> Writer:
+    def write(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
+        amount, then = emitter.amount(subject, known)
+        return ast.Compare(amount, [operator()], [ast.Constant(node.params[parameter])]), then
+
+    return write
+
+
+def _between(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
+    amount, then = emitter.amount(subject, known)
+    low, high = ast.Constant(node.params["low"]), ast.Constant(node.params["high"])
+    return ast.Compare(low, [ast.LtE(), ast.LtE()], [amount, high]), then
+
+
+def _equals(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
+    to = node.params["to"]
+    if not isinstance(to, str):
+        first, _, then = emitter.value(subject, known)
+        return call(emitter.function(certain.is_same, "is_same"), first, ast.Constant(to)), then
+    is_text, local, then = emitter.of_class(subject, known, "str")
+    same = ast.Compare(name(local), [ast.Eq()], [ast.Constant(to)])
+    otherwise = call(emitter.function(certain.is_same, "is_same"), name(local), ast.Constant(to))
+    return ast.IfExp(is_text, same, otherwise), then
+
+
+def _in_set(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
+    values: Any = node.params["values"]
+    listed = emitter.bound(values, "values")
+    is_one_of = emitter.function(certain.is_one_of, "is_one_of")
+    if not all(isinstance(value, str) for value in values):
+        first, _, then = emitter.value(subject, known)
+        return call(is_one_of, first, listed), then
+    is_text, local, then = emitter.of_class(subject, known, "str")
+    member = ast.Compare(name(local), [ast.In()], [emitter.bound(frozenset(values), "set")])
+    return ast.IfExp(is_text, member, call(is_one_of, name(local), listed)), then
+
+
+def _has_member(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
+    first, _, then = emitter.value(subject, known)
+    return call(emitter.function(certain.has, "has"), first, ast.Constant(node.params["member"])), then
+
+
+def _contains(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
+    first, _, then = emitter.value(subject, known)
+    return call(emitter.function(certain.has_text, "has_text"), first, ast.Constant(node.params["text"])), then
+
+
+def _within(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
+    first, _, then = emitter.value(subject, known)
+    start: Any = node.params.get("from")
+    end: Any = node.params.get("to")
+    return call(emitter.bound(certain.is_within(start, end), "within"), first), then
+
+
+def _exists(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
+    definition = emitter.registry.get(subject.block)
+    if definition is None or not isinstance(definition.quick, Section) or "name" not in subject.params:
+        return None
+    there = certain.is_there(definition.quick.name, subject.params["name"])
+    return call(emitter.bound(there, "there"), name(FACTS)), known
+
+
+_AT_LEAST = standard.amount_at_least.definition.implementation
+_WRITERS: Mapping[Any, Writer] = {
+    _AT_LEAST: _compared(ast.GtE, "amount_at"),
+    standard.amount_more_than.definition.implementation: _compared(ast.Gt, "amount_at"),
+    standard.amount_below.definition.implementation: _compared(ast.Lt, "amount_at"),
+    standard.amount_between.definition.implementation: _between,
+    standard.equals.definition.implementation: _equals,
+    standard.in_set.definition.implementation: _in_set,
+    standard.has_member.definition.implementation: _has_member,
+    standard.contains.definition.implementation: _contains,
+    standard.within.definition.implementation: _within,
+    standard.exists.definition.implementation: _exists,
+}
