@@ -71,6 +71,7 @@ from tactics.rules.price import PriceAnswer, price
 from tactics.rules.problem import Problem, RuleError
 from tactics.rules.reason import Reason
 from tactics.rules.registry import Registry
+from tactics.rules.ruleset import Match, RuleSet
 from tactics.rules.tree import Alias, And, Block, Condition, Node, Not, Or, Rule, So, Tiers, so, tiers
 from tactics.rules.value import Unknown
 
@@ -93,6 +94,7 @@ __all__ = [
     "Facts",
     "Handlers",
     "Ledger",
+    "Match",
     "MemoryLedger",
     "Needs",
     "Node",
@@ -105,6 +107,7 @@ __all__ = [
     "Registry",
     "Rule",
     "RuleError",
+    "RuleSet",
     "So",
     "SqliteLedger",
     "Tiers",

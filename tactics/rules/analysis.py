@@ -1,7 +1,7 @@
 """What is wrong with a rule that is well-formed: conditions that never or always hold, and what `ladder` finds.
 
 Claimed, for facts of any shape, missing ones included: a condition is said never to hold when it is true for none, and
-always to hold when it is false for none, that is, whenever all that it reads is known. Every case is found in conditions
+always to hold when it is false for none, and so holds whenever its parts are known. Every case is found in conditions
 made of the atoms that `atom` knows, unless `not_analysed` says that the search was cut short. Not claimed: what follows
 from how different resources hang together, such as an item's amount being part of the order's.
 """
@@ -169,7 +169,7 @@ class _Analysis:
     def _always(self, node: Json) -> str:
         if "block" in node:
             return f"{self._words(node, 'is always')}, where it is known: change or remove this condition"
-        return "this holds whenever what it reads is known: change or remove it"
+        return "this is never false, and holds whenever its parts are known: change or remove it"
 
     def _words(self, block: Json, verb: str) -> str:
         definition = self._registry.get(block["block"])

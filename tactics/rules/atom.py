@@ -210,7 +210,8 @@ def _within(asked: _Asked, whole: bool) -> tuple[Region, Region]:
     ends = [asked.get("from"), asked.get("to")]
     if any(is_number(end) for end in ends):
         return _between(*(None if end is None else before(end, whole=whole) for end in ends))
-    cuts = span(*(None if at is None else (at, 0) for at in map(instant, ends)))
+    start, end = (None if at is None else (at, 0) for at in map(instant, ends))
+    cuts = span(start, end)
     rest = rest_of(cuts)
     return Region(moments=cuts, timed=cuts), Region(moments=rest, timed=rest)
 

@@ -70,7 +70,7 @@ def too_deep() -> Problem:
 
 
 def _is_too_big(rule: object) -> bool:
-    text = json.dumps(rule, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(rule, ensure_ascii=False, separators=(",", ":"), default=dict)
     return len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES
 
 

@@ -13,7 +13,8 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, TypeAlias, cast
 
-from tactics.rules.emit import FACTS, ITEM, RUN, Emitter, Known, call, name, negated
+from tactics.rules import syntax
+from tactics.rules.emit import FACTS, ITEM, RUN, Emitter, Known, call, counts, name, negated
 from tactics.rules.evaluation import Decision, Evaluation, decide, evaluate
 from tactics.rules.facts import Facts
 from tactics.rules.plan import SELECTORS, Plan, PlannedBlock, PlannedCondition, PlannedNot, Run, plan
@@ -24,8 +25,8 @@ from tactics.rules.tree import And, Block, Condition, Not, Or, Rule, So, Tiers
 from tactics.rules.value import plain
 
 Decide: TypeAlias = Callable[..., Decision]
-# A condition that all of a step's have to hold beside, and where it stands.
-_Conjunct: TypeAlias = tuple[Condition, str]
+# A condition, and where it stands.
+Conjunct: TypeAlias = tuple[Condition, str]
 
 
 class CompiledRule:
@@ -75,7 +76,7 @@ class CompiledRule:
     @cached_property
     def _effects(self) -> tuple[tuple[tuple[str, dict[str, object], bool], ...], ...]:
         """The actions of each step: block, parameters, and whether they mean the current item."""
-        return tuple(tuple(map(self._effect, step.then)) for step, _ in _steps(self.rule))
+        return tuple(tuple(map(self._effect, step.then)) for step, _ in steps_of(self.rule))
 
     def _effect(self, action: Block) -> tuple[str, dict[str, object], bool]:
         definition = self.registry.get(action.block)
@@ -94,9 +95,9 @@ class CompiledRule:
         names = writer.emitter.names
         function = writer.function()
         module = ast.Module([function], [])
-        exec(compile(_located(module), "<rule>", "exec"), names)  # noqa: S102  # a tree of our own making, without builtins
+        exec(compile(module, "<rule>", "exec"), names)  # noqa: S102  # a tree of our own making, without builtins
         made: Callable[..., Any] = names["decide"]
-        made.__defaults__ = (None,)  # type: ignore[attr-defined]  # every function has them
+        made.__defaults__ = (None,)
         return made
 
 
@@ -113,25 +114,25 @@ class _Writer:
         rule = self._compiled.rule
         body = self._ladder(rule) if isinstance(rule, (So, Tiers)) else self._bare(rule)
         emitter = self.emitter
-        run: ast.expr = ast.Constant(None)
+        run: ast.expr = syntax.Constant(None)
         if emitter.needs_run:
             run = call(emitter.bound(self._compiled.run, "make_run"), name(FACTS), name(ITEM))
         start = [_assign(RUN, run)]
-        start += [_assign(local, ast.Constant(None)) for local in sorted(emitter.maybe)]
-        unclear = ast.ExceptHandler(emitter.bound(Exception, "error"), None, [self._ask_exactly()])
-        arguments = ast.arguments([], [ast.arg(FACTS), ast.arg(ITEM)], None, [], [], None, [])
-        return ast.FunctionDef("decide", arguments, [*start, ast.Try(body, [unclear], [], [])], [])
+        start += [_assign(local, syntax.Constant(None)) for local in sorted(emitter.maybe)]
+        unclear = syntax.ExceptHandler(emitter.bound(Exception, "error"), None, [self._ask_exactly()])
+        arguments = ast.arguments([], [syntax.Argument(FACTS), syntax.Argument(ITEM)], None, [], [], None, [])
+        return syntax.FunctionDef("decide", arguments, [*start, syntax.Try(body, [unclear], [], [])], [])
 
     def _bare(self, rule: Condition) -> list[ast.stmt]:
-        statements, _, __ = self._asked(self._sorted(_conjuncts(rule, "")), frozenset())
-        return [*statements, ast.Return(self._won(()))]
+        statements, _, __ = self._asked(self._sorted(conjuncts(rule, "")), frozenset())
+        return [*statements, syntax.Return(self._won(()))]
 
     def _ladder(self, rule: So | Tiers) -> list[ast.stmt]:
         """Each step in its turn: what all of them ask first, then what is their own."""
-        steps = list(_steps(rule))
+        steps = list(steps_of(rule))
         mode = rule.mode if isinstance(rule, Tiers) else "first"
         asked = [
-            [] if step.when is None else self._sorted(_conjuncts(step.when, pointer(path, "so", "when")))
+            [] if step.when is None else self._sorted(conjuncts(step.when, pointer(path, "so", "when")))
             for step, path in steps
         ]
         shared = self._shared(asked)
@@ -141,7 +142,7 @@ class _Writer:
         if mode == "highest":
             order.reverse()
         if mode == "all":
-            statements.append(_assign("won", ast.List([], ast.Load())))
+            statements.append(_assign("won", syntax.List([], ast.Load())))
         for index in order:
             own = [one for one in asked[index] if one[0].key not in keys]
             last = index == order[-1] and mode != "all"
@@ -152,31 +153,31 @@ class _Writer:
                     return statements
                 continue
             test, known_then, known_else = self._joined(own, known)
-            statements.append(ast.If(test, self._give(index, steps[index][0], asked[index], mode), []))
+            statements.append(syntax.If(test, self._give(index, steps[index][0], asked[index], mode), []))
             known = known_else if mode != "all" else known_then & known_else
         nothing = asked[order[-1]][-1][1] if asked[order[-1]] else ""
         won = call(self.emitter.bound(_won_all if self._words else bool, "won_all"), name("won"))
-        return [*statements, ast.If(name("won"), [ast.Return(won)], []), ast.Return(self._exit(nothing))]
+        return [*statements, syntax.If(name("won"), [syntax.Return(won)], []), syntax.Return(self._exit(nothing))]
 
-    def _asked(self, conjuncts: Sequence[_Conjunct], known: Known) -> tuple[list[ast.stmt], Known, None]:
+    def _asked(self, conjuncts: Sequence[Conjunct], known: Known) -> tuple[list[ast.stmt], Known, None]:
         """Each condition with an exit of its own."""
         statements: list[ast.stmt] = []
         for condition, path in conjuncts:
             test, known, _ = self.emitter.condition(condition, path, known)
-            statements.append(ast.If(negated(test), [ast.Return(self._exit(path))], []))
+            statements.append(syntax.If(negated(test), [syntax.Return(self._exit(path))], []))
         return statements, known, None
 
-    def _joined(self, conjuncts: Sequence[_Conjunct], known: Known) -> tuple[ast.expr, Known, Known]:
+    def _joined(self, conjuncts: Sequence[Conjunct], known: Known) -> tuple[ast.expr, Known, Known]:
         parts: list[ast.expr] = []
         out: Known | None = None
         for condition, path in conjuncts:
             part, known, if_false = self.emitter.condition(condition, path, known)
             parts.append(part)
             out = if_false if out is None else out & if_false
-        joined = parts[0] if len(parts) == 1 else ast.BoolOp(ast.And(), parts)
+        joined = parts[0] if len(parts) == 1 else syntax.BoolOp(ast.And(), parts)
         return joined, known, known if out is None else out
 
-    def _give(self, index: int, step: So, asked: Sequence[_Conjunct], mode: str) -> list[ast.stmt]:
+    def _give(self, index: int, step: So, asked: Sequence[Conjunct], mode: str) -> list[ast.stmt]:
         """What a step answers that holds."""
         if any(isinstance(value, Block) for action in step.then for value in action.params.values()):
             return [self._ask_exactly()]
@@ -184,41 +185,36 @@ class _Writer:
         if times is None:
             return [self._ask_exactly()]
         if mode == "all":
-            append = ast.Attribute(name("won"), "append", ast.Load())
-            return [ast.Expr(call(append, ast.Tuple([ast.Constant(index), times], ast.Load())))]
+            append = syntax.Attribute(name("won"), "append", ast.Load())
+            return [syntax.Expr(call(append, syntax.Tuple([syntax.Constant(index), times], ast.Load())))]
         if isinstance(times, ast.Constant) or not self._words:
-            return [ast.Return(self._won(((index, 1),)))]
-        return [ast.Return(call(self.emitter.bound(_won_times, "won_times"), ast.Constant(index), times))]
+            return [syntax.Return(self._won(((index, 1),)))]
+        return [syntax.Return(call(self.emitter.bound(_won_times, "won_times"), syntax.Constant(index), times))]
 
     def _times(self, conditions: Sequence[Condition]) -> ast.expr | None:
         """How many times a step holds whose conditions hold; None where only the exact evaluation can tell."""
         counted: list[ast.expr] = []
         for condition in conditions:
-            if not self._counts(condition):
+            if not may_count(condition, self._compiled.registry):
                 continue
             times = self.emitter.times(condition) if isinstance(condition, Block) else None
             if times is None:
                 return None
             counted.append(times)
         if not counted:
-            return ast.Constant(1)
+            return syntax.Constant(1)
         return counted[0] if len(counted) == 1 else call(self.emitter.bound(min, "least"), *counted)
 
-    def _counts(self, node: Condition) -> bool:
-        if isinstance(node, Block):
-            return self.emitter.counts(node)
-        return isinstance(node, (And, Or)) and any(map(self._counts, node.conditions))
-
     def _won(self, steps: tuple[tuple[int, int], ...]) -> ast.expr:
-        return self.emitter.bound(Decision("matched", steps), "won") if self._words else ast.Constant(True)
+        return self.emitter.bound(Decision("matched", steps), "won") if self._words else syntax.Constant(True)
 
     def _exit(self, path: str) -> ast.expr:
-        return self.emitter.bound(Decision("not_matched", (), path), "exit") if self._words else ast.Constant(False)
+        return self.emitter.bound(Decision("not_matched", (), path), "exit") if self._words else syntax.Constant(False)
 
     def _ask_exactly(self) -> ast.stmt:
         exactly = self.emitter.function(self._compiled.exactly, "exactly")
         asked = call(exactly, name(FACTS), name(ITEM), name(RUN))
-        return ast.Return(asked if self._words else ast.Attribute(asked, "matched", ast.Load()))
+        return syntax.Return(asked if self._words else syntax.Attribute(asked, "matched", ast.Load()))
 
     def _exact(self, path: str) -> Callable[[Run], int]:
         """The verdict of the block at a path, by the exact evaluation."""
@@ -234,10 +230,10 @@ class _Writer:
 
         return verdict
 
-    def _sorted(self, conjuncts: list[_Conjunct]) -> list[_Conjunct]:
+    def _sorted(self, conjuncts: list[Conjunct]) -> list[Conjunct]:
         """The conditions that cost least first; those that are not pure and total stay where they are."""
-        found: list[_Conjunct] = []
-        movable: list[tuple[int, _Conjunct]] = []
+        found: list[Conjunct] = []
+        movable: list[tuple[int, Conjunct]] = []
         for one in conjuncts:
             cost = self._cost(one[0])
             if cost is not None:
@@ -260,7 +256,7 @@ class _Writer:
             return 0
         return 1 if isinstance(definition.quick, Quick) else 2
 
-    def _shared(self, asked: Sequence[Sequence[_Conjunct]]) -> list[_Conjunct]:
+    def _shared(self, asked: Sequence[Sequence[Conjunct]]) -> list[Conjunct]:
         """The conditions that every step of a ladder asks: where one of them fails, no step holds."""
         if len(asked) < 2:  # noqa: PLR2004  # one step shares nothing
             return []
@@ -298,7 +294,15 @@ def _planned_under(node: PlannedCondition) -> Iterator[PlannedBlock]:
             yield from _planned_under(child)
 
 
-def _steps(rule: Rule) -> Iterator[tuple[So, str]]:
+def may_count(node: Condition, registry: Registry) -> bool:
+    """Whether the condition may hold a number of times."""
+    if isinstance(node, Block):
+        return counts(node, registry)
+    return isinstance(node, (And, Or)) and any(may_count(child, registry) for child in node.conditions)
+
+
+def steps_of(rule: Rule) -> Iterator[tuple[So, str]]:
+    """The steps of a rule, each with its path (a JSON Pointer); a `so` alone is its own."""
     if isinstance(rule, So):
         yield rule, ""
     elif isinstance(rule, Tiers):
@@ -306,15 +310,14 @@ def _steps(rule: Rule) -> Iterator[tuple[So, str]]:
             yield step, pointer("/tiers/steps", index)
 
 
-def _conjuncts(node: Condition, path: str) -> list[_Conjunct]:
+def conjuncts(node: Condition, path: str) -> list[Conjunct]:
+    """The conditions that all have to hold for this one to, each with its path."""
     if not isinstance(node, And):
         return [(node, path)]
-    return [
-        one for index, child in enumerate(node.conditions) for one in _conjuncts(child, pointer(path, "and", index))
-    ]
+    return [one for index, child in enumerate(node.conditions) for one in conjuncts(child, pointer(path, "and", index))]
 
 
-def _by_cost(movable: list[tuple[int, _Conjunct]]) -> list[_Conjunct]:
+def _by_cost(movable: list[tuple[int, Conjunct]]) -> list[Conjunct]:
     return [one for _, one in sorted(movable, key=lambda pair: pair[0])]
 
 
@@ -327,9 +330,4 @@ def _won_all(steps: list[tuple[int, int]]) -> Decision:
 
 
 def _assign(local: str, value: ast.expr) -> ast.stmt:
-    return ast.Assign([ast.Name(local, ast.Store())], value)
-
-
-def _located(module: ast.Module) -> ast.Module:
-    """Every node on line 1, as `compile` asks for."""
-    return ast.fix_missing_locations(module)
+    return syntax.Assign([syntax.Name(local, ast.Store())], value)

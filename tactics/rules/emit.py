@@ -11,7 +11,7 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from tactics.rules import certain
+from tactics.rules import certain, syntax
 from tactics.rules.block import BlockDefinition
 from tactics.rules.blocks import condition as standard
 from tactics.rules.problem import RuleError, pointer
@@ -43,21 +43,35 @@ _BOUND = 2**62
 
 def name(identifier: str) -> ast.Name:
     """A variable that is read."""
-    return ast.Name(identifier, _LOAD)
+    return syntax.Name(identifier, _LOAD)
+
+
+def constant(value: Any) -> ast.Constant:
+    """A constant: text, a number or a boolean."""
+    return syntax.Constant(value)
 
 
 def call(function: ast.expr, *arguments: ast.expr) -> ast.Call:
     """A call with positional arguments."""
-    return ast.Call(function, list(arguments), [])
+    return syntax.Call(function, list(arguments), [])
 
 
 def negated(expression: ast.expr) -> ast.expr:
     """The expression turned around; sound for single comparisons of values that compare."""
     if isinstance(expression, ast.Compare) and len(expression.ops) == 1:
-        return ast.Compare(expression.left, [_OPPOSITE[type(expression.ops[0])]()], expression.comparators)
+        return syntax.Compare(expression.left, [_OPPOSITE[type(expression.ops[0])]()], expression.comparators)
     if isinstance(expression, ast.UnaryOp) and isinstance(expression.op, ast.Not):
         return expression.operand
-    return ast.UnaryOp(ast.Not(), expression)
+    return syntax.UnaryOp(ast.Not(), expression)
+
+
+def counts(node: Block, registry: Registry) -> bool:
+    """Whether the condition block may answer a number of times."""
+    definition = registry.get(node.block)
+    if definition is None or not definition.counts:
+        return False
+    may_not = definition.implementation is _AT_LEAST and not definition.scenes
+    return not may_not or node.params.get("enable_multiple", False) is not False
 
 
 class Emitter:
@@ -106,17 +120,9 @@ class Emitter:
             parts.append(part)
             here, out = (if_true, if_false) if every else (if_false, if_true)
             ended = out if ended is None else ended & out
-        joined = parts[0] if len(parts) == 1 else ast.BoolOp(ast.And() if every else ast.Or(), parts)
+        joined = parts[0] if len(parts) == 1 else syntax.BoolOp(ast.And() if every else ast.Or(), parts)
         ended = known if ended is None else ended
         return (joined, here, ended) if every else (joined, ended, here)
-
-    def counts(self, node: Block) -> bool:
-        """Whether the condition may answer a number of times."""
-        definition = self.registry.get(node.block)
-        if definition is None or not definition.counts:
-            return False
-        may_not = definition.implementation is _AT_LEAST and not definition.scenes
-        return not may_not or node.params.get("enable_multiple", False) is not False
 
     def times(self, node: Block) -> ast.expr | None:
         """How many times the condition, which holds, does so; None where only the exact evaluation can tell.
@@ -133,13 +139,13 @@ class Emitter:
         if not self._is_sum(subject) or type(at) is not int or not (most is None or type(most) is int):
             return None
         amount = name(self._locals[subject.key])  # type: ignore[union-attr]  # a sum is a block
-        times = ast.BinOp(amount, ast.FloorDiv(), ast.Constant(at))
+        times = syntax.BinOp(amount, ast.FloorDiv(), constant(at))
         if most is None:
             return times
-        return ast.IfExp(
-            ast.Compare(times, [ast.Gt()], [ast.Constant(most)]),
-            ast.Constant(most),
-            ast.BinOp(amount, ast.FloorDiv(), ast.Constant(at)),
+        return syntax.IfExp(
+            syntax.Compare(times, [ast.Gt()], [constant(most)]),
+            constant(most),
+            syntax.BinOp(amount, ast.FloorDiv(), constant(at)),
         )
 
     def _is_sum(self, value: object) -> bool:
@@ -173,12 +179,12 @@ class Emitter:
         local = self._locals.setdefault(node.key, f"found{len(self._locals)}")
         if local in known:
             return name(local), local, known
-        first: ast.expr = ast.NamedExpr(ast.Name(local, _STORE), self._fetch(node))
+        first: ast.expr = syntax.NamedExpr(syntax.Name(local, _STORE), self._fetch(node))
         if local in self._computed:
             # It may have its value from another way to this point.
             self.maybe.add(local)
-            has_value = ast.Compare(name(local), [ast.IsNot()], [ast.Constant(None)])
-            first = ast.IfExp(has_value, name(local), first)
+            has_value = syntax.Compare(name(local), [ast.IsNot()], [constant(None)])
+            first = syntax.IfExp(has_value, name(local), first)
         self._computed.add(local)
         return first, local, known | {local}
 
@@ -186,36 +192,36 @@ class Emitter:
         definition = self.registry.get(node.block)
         quick = definition.quick if definition else None
         if isinstance(quick, Section):
-            section = ast.Subscript(name(FACTS), ast.Constant(quick.name), _LOAD)
-            return ast.Subscript(section, ast.Constant(node.params["name"]), _LOAD)
+            section = syntax.Subscript(name(FACTS), constant(quick.name), _LOAD)
+            return syntax.Subscript(section, constant(node.params["name"]), _LOAD)
         if definition is None or quick is None:
             raise RuleError.of("", "unknown_block", f"there is no block {node.block!r}")
-        given = [ast.Constant(one) for one in quick.given]
+        given = [constant(one) for one in quick.given]
         values = [node.params.get(key) for key in definition.parameters]
         whole = None if quick.whole is None else call(self.function(quick.whole, "whole"), name(FACTS))
         compute = self.function(quick.compute, "quick")
         if whole is None or any(value is not None for value in values):
-            return call(compute, name(FACTS), *given, *map(ast.Constant, values))
+            return call(compute, name(FACTS), *given, *map(constant, values))
         if not definition.per_item:
             return whole
-        is_whole = ast.Compare(name(ITEM), [ast.Is()], [ast.Constant(None)])
-        return ast.IfExp(is_whole, whole, call(compute, name(FACTS), *given, name(ITEM)))
+        is_whole = syntax.Compare(name(ITEM), [ast.Is()], [constant(None)])
+        return syntax.IfExp(is_whole, whole, call(compute, name(FACTS), *given, name(ITEM)))
 
     def amount(self, node: Any, known: Known) -> tuple[ast.expr, Known]:
         """The resource as a number; a sum is one by itself, anything else is made sure of."""
         first, local, then = self.value(node, known)
         if self._is_sum(node):
             return first, then
-        whole = ast.Compare(ast.Attribute(first, "__class__", _LOAD), [ast.Is()], [name("int")])
-        low, high = ast.Constant(-_BOUND), ast.Constant(_BOUND)
-        small = ast.Compare(low, [ast.Lt(), ast.Lt()], [name(local), high])
+        whole = syntax.Compare(syntax.Attribute(first, "__class__", _LOAD), [ast.Is()], [name("int")])
+        low, high = constant(-_BOUND), constant(_BOUND)
+        small = syntax.Compare(low, [ast.Lt(), ast.Lt()], [name(local), high])
         sure = call(self.function(certain.number, "number"), name(local))
-        return ast.IfExp(ast.BoolOp(ast.And(), [whole, small]), name(local), sure), then
+        return syntax.IfExp(syntax.BoolOp(ast.And(), [whole, small]), name(local), sure), then
 
     def of_class(self, node: Any, known: Known, kind: str) -> tuple[ast.expr, str, Known]:
         """A test of whether the resource's value is of exactly this class; and the local that has the value."""
         first, local, then = self.value(node, known)
-        return ast.Compare(ast.Attribute(first, "__class__", _LOAD), [ast.Is()], [name(kind)]), local, then
+        return syntax.Compare(syntax.Attribute(first, "__class__", _LOAD), [ast.Is()], [name(kind)]), local, then
 
 
 Written: TypeAlias = tuple[ast.expr, Known] | None
@@ -225,26 +231,26 @@ Writer: TypeAlias = Callable[[Emitter, Block, Any, Known], Written]
 def _compared(operator: type[ast.cmpop], parameter: str) -> Writer:
     def write(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
         amount, then = emitter.amount(subject, known)
-        return ast.Compare(amount, [operator()], [ast.Constant(node.params[parameter])]), then
+        return syntax.Compare(amount, [operator()], [constant(node.params[parameter])]), then
 
     return write
 
 
 def _between(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
     amount, then = emitter.amount(subject, known)
-    low, high = ast.Constant(node.params["low"]), ast.Constant(node.params["high"])
-    return ast.Compare(low, [ast.LtE(), ast.LtE()], [amount, high]), then
+    low, high = constant(node.params["low"]), constant(node.params["high"])
+    return syntax.Compare(low, [ast.LtE(), ast.LtE()], [amount, high]), then
 
 
 def _equals(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
     to = node.params["to"]
     if not isinstance(to, str):
         first, _, then = emitter.value(subject, known)
-        return call(emitter.function(certain.is_same, "is_same"), first, ast.Constant(to)), then
+        return call(emitter.function(certain.is_same, "is_same"), first, constant(to)), then
     is_text, local, then = emitter.of_class(subject, known, "str")
-    same = ast.Compare(name(local), [ast.Eq()], [ast.Constant(to)])
-    otherwise = call(emitter.function(certain.is_same, "is_same"), name(local), ast.Constant(to))
-    return ast.IfExp(is_text, same, otherwise), then
+    same = syntax.Compare(name(local), [ast.Eq()], [constant(to)])
+    otherwise = call(emitter.function(certain.is_same, "is_same"), name(local), constant(to))
+    return syntax.IfExp(is_text, same, otherwise), then
 
 
 def _in_set(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
@@ -255,18 +261,18 @@ def _in_set(emitter: Emitter, node: Block, subject: Any, known: Known) -> Writte
         first, _, then = emitter.value(subject, known)
         return call(is_one_of, first, listed), then
     is_text, local, then = emitter.of_class(subject, known, "str")
-    member = ast.Compare(name(local), [ast.In()], [emitter.bound(frozenset(values), "set")])
-    return ast.IfExp(is_text, member, call(is_one_of, name(local), listed)), then
+    member = syntax.Compare(name(local), [ast.In()], [emitter.bound(frozenset(values), "set")])
+    return syntax.IfExp(is_text, member, call(is_one_of, name(local), listed)), then
 
 
 def _has_member(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
     first, _, then = emitter.value(subject, known)
-    return call(emitter.function(certain.has, "has"), first, ast.Constant(node.params["member"])), then
+    return call(emitter.function(certain.has, "has"), first, constant(node.params["member"])), then
 
 
 def _contains(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
     first, _, then = emitter.value(subject, known)
-    return call(emitter.function(certain.has_text, "has_text"), first, ast.Constant(node.params["text"])), then
+    return call(emitter.function(certain.has_text, "has_text"), first, constant(node.params["text"])), then
 
 
 def _within(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
@@ -276,7 +282,7 @@ def _within(emitter: Emitter, node: Block, subject: Any, known: Known) -> Writte
     return call(emitter.bound(certain.is_within(start, end), "within"), first), then
 
 
-def _exists(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
+def _exists(emitter: Emitter, _: Block, subject: Any, known: Known) -> Written:
     definition = emitter.registry.get(subject.block)
     if definition is None or not isinstance(definition.quick, Section) or "name" not in subject.params:
         return None

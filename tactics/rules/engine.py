@@ -54,7 +54,7 @@ def compile_rule(rule: Rule | Mapping[str, Any], registry: Registry | None = Non
     Raises RuleError when the rule is not well-formed, with the path of everything that is wrong, limits among it.
     """
     registry = default_registry if registry is None else registry
-    node = cast("Rule", rule if isinstance(rule, Node) else parse(rule, registry))
+    node = rule if isinstance(rule, Node) else parse(rule, registry)
     kept = node.__dict__.get(_KEPT)
     if kept is not None and kept.made_in is registry.compiled:
         return cast("CompiledRule", kept)

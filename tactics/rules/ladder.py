@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from tactics.rules.atom import Bound, bound_of, canonical_text
@@ -121,7 +122,7 @@ def _gives_less(asked: _Asked) -> Iterator[Problem]:
             alike.setdefault(group, []).append((demand.bound.cut, index, demand.bound, gifts))
     for group_ in alike.values():
         group_.sort(key=lambda one: (one[0], one[1]))
-        for (low, lower, _, less), (high, higher, _, more) in zip(group_, group_[1:], strict=False):
+        for (low, lower, _, less), (high, higher, _, more) in pairwise(group_):
             differences = {name: more[name] - less[name] for name in more}
             if low < high and max(differences.values()) <= 0 > min(differences.values()):
                 text = (

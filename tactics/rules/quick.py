@@ -4,7 +4,7 @@ Each function answers exactly what its exact twin in `measure` answers, or raise
 simple, ask the exact one". So a loop tests nothing but what its sum depends on, in the cheapest way there is:
 
 - `value in text` holds for that very text and for parts of it, so equality is asked next; it raises for what is no text.
-- `_SMALL[value] is value` holds for the whole numbers from 0 to 256, of which CPython keeps one object each, and for
+- `SMALL[value] is value` holds for the whole numbers from 0 to 256, of which CPython keeps one object each, and for
   nothing else: true is not 1 there, -1 not 256. Other numbers raise, and are exact all the same.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-_SMALL = list(range(257))
+SMALL = list(range(257))
 # Sums beyond this are for exact arithmetic.
 _LARGEST = 2**62
 
@@ -52,7 +52,7 @@ def quantity_where(facts: Any, field: str, text: str) -> int:
     for line in lines:
         if line[field] in text and line[field] == text:
             pieces = line.get("quantity", 1)
-            if _SMALL[pieces] is not pieces:
+            if SMALL[pieces] is not pieces:
                 raise Unclear
             found += pieces
     return found
@@ -68,7 +68,7 @@ def no_batch_quantity_where(facts: Any, field: str, text: str) -> int:
         if line[field] in text and line[field] == text:
             if line.get("batch") is None:
                 pieces = line.get("quantity", 1)
-                if _SMALL[pieces] is not pieces:
+                if SMALL[pieces] is not pieces:
                     raise Unclear
                 found += pieces
             elif line["batch"].__class__ is not str:
@@ -86,7 +86,7 @@ def amount_where(facts: Any, field: str, text: str) -> int:
         if line[field] in text and line[field] == text:
             pieces = line.get("quantity", 1)
             price = line["price_minor"]
-            if _SMALL[pieces] is not pieces or price.__class__ is not int or price < 0:
+            if SMALL[pieces] is not pieces or price.__class__ is not int or price < 0:
                 raise Unclear
             found += price * pieces
     if found > _LARGEST:
@@ -102,7 +102,7 @@ def quantity_of_all(facts: Any) -> int:
         raise Unclear
     for line in lines:
         pieces = line.get("quantity", 1)
-        if _SMALL[pieces] is not pieces:
+        if SMALL[pieces] is not pieces:
             raise Unclear
         found += pieces
     return found
@@ -122,7 +122,7 @@ def amount_of_all(facts: Any) -> int:
     for line in lines:
         pieces = line.get("quantity", 1)
         price = line["price_minor"]
-        if _SMALL[pieces] is not pieces or price.__class__ is not int or price < 0:
+        if SMALL[pieces] is not pieces or price.__class__ is not int or price < 0:
             raise Unclear
         found += price * pieces
     if found > _LARGEST:

@@ -1,0 +1,238 @@
+"""Compiled rules decide as the exact evaluation does, and say which condition decided."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import threading
+import weakref
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+
+from tactics import rules
+from tactics.rules import Registry, calculate, compile_rule
+from tactics.rules.block import resource
+from tactics.rules.blocks import STANDARD_BLOCKS
+from tactics.rules.evaluation import decide, evaluate
+from tactics.rules.parameter import number
+from tests.rules.rules_at_random import facts as any_facts
+from tests.rules.rules_at_random import item_ids
+from tests.rules.rules_at_random import rules as any_rules
+
+TWENTY = {"order": {"lines": [{"item_id": "7", "quantity": 12, "price_minor": 1000}]}}
+TEN_OF_7 = rules.so(
+    rules.amount_at_least(rules.no_batch_item_quantity("7"), 10), rules.item_promotion_price("7", price_minor=800)
+)
+
+
+@settings(max_examples=400)
+@given(any_rules(), any_facts(), item_ids())
+def test_compiled_as_exact(rule: Any, facts: Any, item_id: str | None) -> None:
+    """Status, steps, times, effects and reasons are those of the exact evaluation, whatever the rule and the facts."""
+    compiled = compile_rule(rules.parse(rule))
+    exact = evaluate(compiled.plan, compiled.run(facts, item_id))
+    decided = compiled.decide(facts, item_id)
+    assert decided.status == exact.status
+    assert decided.steps == decide(compiled.plan, compiled.run(facts, item_id)).steps
+    assert compiled.matches(facts, item_id) is exact.matched
+    assert compiled.calculate(facts, item_id) == exact
+
+
+@settings(max_examples=200)
+@given(any_rules(), any_facts(), item_ids())
+def test_exit_names_what_failed(rule: Any, facts: Any, item_id: str | None) -> None:
+    """The path of a decision against a rule is that of a condition that does not hold, and without which it might."""
+    parsed = rules.parse(rule)
+    compiled = compile_rule(parsed)
+    decided = compiled.decide(facts, item_id)
+    if decided.status != "not_matched" or decided.evaluation is not None:
+        return
+    node: Any = parsed.to_json()
+    for step in decided.path.split("/")[1:]:
+        node = node[int(step)] if isinstance(node, list) else node[step]
+    assert calculate(rules.parse(node), facts, item_id=item_id).status == "not_matched"
+
+
+def test_resource_is_computed_once_and_only_when_needed() -> None:
+    """A block is asked once in one evaluation, however often the rule uses it, and not at all where it cannot matter."""
+    asked: list[str] = []
+
+    @resource("t.resource.counted", "Counted", {"of": number("what")}, words="counted", gives="number")
+    def counted(facts: rules.Facts, of: int) -> object:
+        asked.append(f"{of}")
+        return facts.attribute("user", f"n{of}")
+
+    registry = Registry([*STANDARD_BLOCKS, counted])
+    one, two = counted(1), counted(2)
+    rule = rules.tiers(
+        rules.so(rules.amount_at_least(one, 1) & rules.amount_at_least(two, 1), rules.give_points(1)),
+        rules.so(rules.amount_at_least(one, 2) & rules.amount_at_least(two, 2), rules.give_points(2)),
+    )
+    compiled = compile_rule(rule, registry)
+    for user, status, expected in (
+        ({"n1": 1, "n2": 5}, "matched", ["1", "2"]),
+        ({"n1": 0, "n2": 5}, "not_matched", ["1"]),
+        ({"n2": 1}, "unknown", ["1", "2"]),
+        ({"n1": 1}, "unknown", ["1", "2"]),
+    ):
+        asked.clear()
+        assert compiled.decide({"user": user}).status == status
+        assert asked == expected
+
+
+def test_impure_blocks_are_asked_where_they_stand() -> None:
+    """Only pure and total blocks are asked sooner than written: a costly one that stands first stays first."""
+    asked: list[str] = []
+
+    def block(name: str, *, total: bool) -> rules.Builder:
+        @resource(f"t.resource.{name}", name, words=name, gives="number", total=total)
+        def compute(_: rules.Facts) -> object:
+            asked.append(name)
+            return 0
+
+        return compute
+
+    fixed, free = block("fixed", total=False), block("free", total=True)
+    registry = Registry([*STANDARD_BLOCKS, fixed, free])
+    vip = rules.equals(rules.user_attribute("vip"), to=True)
+    for first, expected in ((fixed, ["fixed"]), (free, [])):
+        asked.clear()
+        rule = rules.amount_at_least(first(), 1) & vip
+        assert compile_rule(rule, registry).decide({"user": {"vip": False}}).status == "not_matched"
+        assert asked == expected
+
+
+def test_what_decided_is_named_in_a_ladder() -> None:
+    """What every step asks is asked first, and named where it fails; else the condition of the step asked last."""
+    gold = rules.equals(rules.user_attribute("level"), "gold")
+    ladder = rules.tiers(
+        *(rules.so(gold & rules.amount_at_least(rules.order_amount(), at), rules.give_points(at)) for at in (10, 20))
+    )
+    order = {"lines": [{"price_minor": 5}]}
+    decide_ = compile_rule(ladder).decide
+    assert decide_({"user": {"level": "tin"}, "order": order}).path == "/tiers/steps/0/so/when/and/0"
+    assert decide_({"user": {"level": "gold"}, "order": order}).path == "/tiers/steps/0/so/when/and/1"
+    assert decide_({"user": {"level": "gold"}, "order": {"lines": [{"price_minor": 25}]}}).steps == ((1, 1),)
+
+
+@pytest.mark.parametrize(
+    "text", ["__import__('os').system('x')", "'); raise SystemExit #", '"', "\n\t\\", "\ud800", "facts", "{x}", "k0"]
+)
+def test_constants_are_never_code(text: str) -> None:
+    """A text that looks like Python is only a text, wherever it stands in a rule."""
+    when = rules.equals(rules.user_attribute(text), text) & rules.in_set(rules.event_attribute(text), [text])
+    compiled = compile_rule(rules.so(when, rules.send_coupon(text)))
+    found = compiled.calculate({"user": {text: text}, "event": {text: text}})
+    assert found.effects == ({"block": "pbb.action.send_coupon", "params": {"benefit": text}, "times": 1},)
+    assert compiled.decide({"user": {text: "other"}, "event": {text: text}}).path == "/so/when/and/0"
+
+
+def test_compiled_code_has_no_builtins() -> None:
+    """Compiled code can name nothing but what its rule needs."""
+    assert compile_rule(TEN_OF_7).decide.__globals__["__builtins__"] == {}
+
+
+def test_same_rule_is_compiled_once() -> None:
+    """Rules that say the same share what was compiled, as long as one of them lives; a changed registry begins anew."""
+    registry = Registry(STANDARD_BLOCKS)
+    one, other = rules.loads(rules.dumps(TEN_OF_7)), rules.loads(rules.dumps(TEN_OF_7))
+    compiled = compile_rule(one, registry)
+    assert compile_rule(other, registry) is compiled
+    assert compile_rule(one) is not compiled
+    registry.add_scene("pbb.resource.no_batch_item_quantity", "cart", lambda _, item_id=None: 0)  # noqa: ARG005  # the block's own signature
+
+    again = compile_rule(one, registry)
+    assert again is not compiled
+    assert not again.decide({**TWENTY, "scene": "cart"}).matched
+    assert again.decide(TWENTY).matched
+    gone = weakref.ref(again)
+    del one, other, again, compiled
+    gc.collect()
+    assert gone() is None
+
+
+def test_compiled_rules_copy_and_pickle() -> None:
+    """A rule that was compiled can still be copied and pickled."""
+    assert calculate(TEN_OF_7, TWENTY).matched
+    for twin in (copy.deepcopy(TEN_OF_7), pickle.loads(pickle.dumps(TEN_OF_7))):  # noqa: S301  # our own
+        assert twin == TEN_OF_7
+        assert calculate(twin, TWENTY).matched
+
+
+def test_threads_compile_and_decide_together() -> None:
+    """Threads that meet a new rule at once all get the right answer."""
+    found: list[bool] = []
+    barrier = threading.Barrier(4)
+
+    def work(number_: int) -> None:
+        barrier.wait()
+        for at in range(50):
+            rule = rules.amount_at_least(rules.item_quantity("7"), 1 + (at + number_) % 24)
+            found.append(compile_rule(rule).decide(TWENTY).matched is (1 + (at + number_) % 24 <= 12))
+
+    threads = [threading.Thread(target=work, args=(number_,)) for number_ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [True] * 200
+
+
+QUICK = (
+    rules.order_amount(),
+    rules.order_amount("app"),
+    rules.order_quantity(),
+    rules.order_quantity("app"),
+    rules.item_amount("7"),
+    rules.item_quantity("7"),
+    rules.item_quantity(),
+    rules.sku_amount("s7"),
+    rules.sku_quantity("s7"),
+    rules.category_amount("food"),
+    rules.category_quantity("food"),
+    rules.no_batch_item_quantity("7"),
+    rules.no_batch_item_quantity(),
+)
+PLAIN = {"item_id": "7", "sku": "s7", "sales_channel": "app", "category": ["food"], "price_minor": 5, "quantity": 3}
+
+
+def quick_and_exact(block: rules.Block, facts: Any) -> tuple[object, object]:
+    """What a resource's quick form answers, None where it raises, and what the block's own function does."""
+    definition = rules.default_registry.get(block.block)
+    assert definition
+    assert definition.implementation
+    quick: Any = definition.quick
+    exact = definition.implementation(rules.Facts(facts), **block.params)
+    try:
+        found = quick.compute(facts, *quick.given, *block.params.values()) if block.params else quick.whole(facts)
+    except Exception:  # noqa: BLE001  # it does not answer
+        return None, exact
+    return found, exact
+
+
+@pytest.mark.parametrize("block", QUICK, ids=repr)
+def test_quick_answers_plain_orders(block: rules.Block) -> None:
+    """Orders whose fields are all there, and of the right type, are counted quickly."""
+    facts = {"order": {"lines": [PLAIN, {**PLAIN, "item_id": "8", "sku": "s8", "batch": "b"}]}}
+    found, exact = quick_and_exact(block, facts)
+    assert found == exact is not None
+
+
+@settings(max_examples=200)
+@given(any_facts())
+@example({"order": {"lines": [{"item_id": "7", "quantity": True, "price_minor": 1}]}})
+@example({"order": {"lines": [{"item_id": 7, "quantity": 20, "price_minor": 1}]}})
+@example({"order": {"lines": [{"item_id": "7", "quantity": -1, "price_minor": 1}]}})
+@example({"order": {"lines": [{"item_id": "7", "quantity": 300, "price_minor": 2**70}]}})
+@example({"order": {"lines": [{"item_id": "7", "quantity": 20.0, "price_minor": 1, "batch": 1}]}})
+@example({"order": {"lines": [{"item_id": "7", "quantity": None, "batch": None, "category": ["a", 1]}]}})
+@example({"order": {"lines": ({"item_id": "7", "quantity": 20},)}})
+@example({"order": {"lines": {"item_id": "7"}}})
+def test_quick_as_exact(facts: Any) -> None:
+    """Where a resource's quick form answers at all, it answers what the block's own function does."""
+    for block in QUICK:
+        found, exact = quick_and_exact(block, facts)
+        assert found is None or (found == exact and type(found) is int)
