@@ -61,18 +61,14 @@ def is_within(start: Scalar | None, end: Scalar | None) -> Callable[[Any], bool]
     return within
 
 
-def is_there(section: str, name: str) -> Callable[[Any], bool]:
-    """A test of whether `facts[section][name]` is there: not absent and not null."""
-
-    def there(facts: Any) -> bool:
-        record = facts.get(section)
-        if record is None:
-            return False
-        if not isinstance(record, Mapping):
-            raise Unclear
-        return record.get(name) is not None
-
-    return there
+def is_there(facts: Any, section: str, name: str) -> bool:
+    """Whether `facts[section][name]` is there: not absent and not null."""
+    record = facts.get(section)
+    if record is None:
+        return False
+    if not isinstance(record, Mapping):
+        raise Unclear
+    return record.get(name) is not None
 
 
 def _judged(value: Any) -> Any:

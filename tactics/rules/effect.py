@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeGuard, cast, get_args
 
-from tactics.rules.engine import Evaluation, Status
+from tactics.rules.evaluation import Evaluation, Status
 
 
 @dataclass(frozen=True, slots=True)

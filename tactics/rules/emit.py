@@ -17,11 +17,17 @@ from tactics.rules.blocks import condition as standard
 from tactics.rules.problem import RuleError, pointer
 from tactics.rules.quick import Quick, Section
 from tactics.rules.registry import Registry
+from tactics.rules.shape import Drawn, Outline
 from tactics.rules.tree import Alias, And, Block, Condition, Not
 
 Known: TypeAlias = frozenset[str]
 # An expression, and the locals that are known once it was true, and once it was false.
 Emitted: TypeAlias = tuple[ast.expr, Known, Known]
+# What writes a condition block over its subject: the expression, and the locals that are known then. None: it cannot.
+Written: TypeAlias = tuple[ast.expr, Known] | None
+Writer: TypeAlias = Callable[["Emitter", Block, Any, Known], Written]
+
+AT_LEAST = standard.amount_at_least.definition.implementation
 
 FACTS, ITEM, RUN = "facts", "item_id", "run"
 _LOAD, _STORE = ast.Load(), ast.Store()
@@ -70,39 +76,42 @@ def counts(node: Block, registry: Registry) -> bool:
     definition = registry.get(node.block)
     if definition is None or not definition.counts:
         return False
-    may_not = definition.implementation is _AT_LEAST and not definition.scenes
+    may_not = definition.implementation is AT_LEAST and not definition.scenes
     return not may_not or node.params.get("enable_multiple", False) is not False
 
 
 class Emitter:
-    """Writes the expressions of one rule, and gathers the globals and locals that they use.
+    """Writes the expressions of one shape of rules, and gathers the globals and locals that they use."""
 
-    `exact(path)` is the verdict of the block at a path, as a function of a `Run` that raises where it is unknown; asked
-    for the first time, it makes the rule's plan.
-    """
-
-    def __init__(self, registry: Registry, exact: Callable[[str], Callable[[Any], Any]]) -> None:
+    def __init__(self, registry: Registry, outline: Outline, writers: Mapping[Any, Writer]) -> None:
         self.registry = registry
-        self.names: dict[str, Any] = {"__builtins__": {}, "str": str, "int": int, "list": list}
-        self.needs_run = False
+        self._writers = writers
+        self.names: dict[str, Any] = {"__builtins__": {}, "str": str, "int": int}
+        self.drawn: list[Drawn] = []
+        self.exact: list[tuple[str, str]] = []
         self.maybe: set[str] = set()
-        self._exact = exact
-        self._locals: dict[str, str] = {}
+        self._outline = outline
+        self._locals: dict[int, str] = {}
         self._computed: set[str] = set()
-        self._functions: dict[tuple[int, str], ast.expr] = {}
+        self._functions: dict[Any, ast.expr] = {}
 
     def bound(self, value: Any, stem: str) -> ast.expr:
-        """A global that has this value."""
+        """A global that has this value in every rule of the shape."""
         identifier = f"{stem}{len(self.names)}"
         self.names[identifier] = value
         return name(identifier)
 
     def function(self, value: Any, stem: str) -> ast.expr:
         """A global that has this function: one, however often it is used."""
-        key = (id(value), stem)
-        if key not in self._functions:
-            self._functions[key] = self.bound(value, stem)
-        return self._functions[key]
+        if value not in self._functions:
+            self._functions[value] = self.bound(value, stem)
+        return self._functions[value]
+
+    def draw(self, node: Block, *parameters: str, make: Callable[..., Any] | None = None) -> ast.expr:
+        """A global that has what a rule gives in these parameters of a block, or what is made of it."""
+        identifier = f"given{len(self.drawn)}"
+        self.drawn.append((identifier, self._outline.index[id(node)], parameters, make))
+        return name(identifier)
 
     def condition(self, node: Condition, path: str, known: Known) -> Emitted:
         """The condition as an expression that is true exactly where it holds; it raises where that is not clear."""
@@ -130,23 +139,16 @@ class Emitter:
         Its resource is known by then.
         """
         definition = self.registry.get(node.block)
-        if definition is None or definition.implementation is not _AT_LEAST or definition.scenes:
+        if definition is None or definition.implementation is not AT_LEAST or definition.scenes:
             return None
-        subject, at = node.params["amount"], node.params["amount_at"]
-        if node.params["enable_multiple"] is not True:
+        subject, most = node.params["amount"], node.params.get("max_multiple")
+        if not isinstance(subject, Block) or not self._is_sum(subject) or node.params["enable_multiple"] is not True:
             return None
-        most = node.params.get("max_multiple")
-        if not self._is_sum(subject) or type(at) is not int or not (most is None or type(most) is int):
+        if type(node.params["amount_at"]) is not int or not (most is None or type(most) is int):
             return None
-        amount = name(self._locals[subject.key])  # type: ignore[union-attr]  # a sum is a block
-        times = syntax.BinOp(amount, ast.FloorDiv(), constant(at))
-        if most is None:
-            return times
-        return syntax.IfExp(
-            syntax.Compare(times, [ast.Gt()], [constant(most)]),
-            constant(most),
-            syntax.BinOp(amount, ast.FloorDiv(), constant(at)),
-        )
+        amount = name(self._locals[self._outline.number(subject)])
+        times = syntax.BinOp(amount, ast.FloorDiv(), self.draw(node, "amount_at"))
+        return times if most is None else call(self.function(min, "least"), times, self.draw(node, "max_multiple"))
 
     def _is_sum(self, value: object) -> bool:
         definition = self._quick(value)
@@ -163,20 +165,20 @@ class Emitter:
         definition = self.registry.get(node.block)
         if definition is None:
             raise RuleError.of(path, "unknown_block", f"there is no block {node.block!r}")
-        write = _WRITERS.get(definition.implementation) if not definition.scenes else None
+        write = self._writers.get(definition.implementation) if not definition.scenes else None
         subject = node.params.get(definition.subject or "")
         others = [value for key, value in node.params.items() if key != definition.subject]
         if write and self._quick(subject) and not any(isinstance(one, (Block, Alias)) for one in others):
             written = write(self, node, subject, known)
             if written is not None:
                 return written[0], written[1], written[1]
-        self.needs_run = True
-        verdict = self.bound(self._exact(path), "exact")
-        return call(verdict, name(RUN)), known, known
+        verdict = f"exact{len(self.exact)}"
+        self.exact.append((verdict, path))
+        return call(name(verdict), name(RUN)), known, known
 
     def value(self, node: Any, known: Known) -> tuple[ast.expr, str, Known]:
         """The resource where it is first used, the local that has it from then on, and what is known by then."""
-        local = self._locals.setdefault(node.key, f"found{len(self._locals)}")
+        local = self._locals.setdefault(self._outline.number(node), f"found{len(self._locals)}")
         if local in known:
             return name(local), local, known
         first: ast.expr = syntax.NamedExpr(syntax.Name(local, _STORE), self._fetch(node))
@@ -193,15 +195,15 @@ class Emitter:
         quick = definition.quick if definition else None
         if isinstance(quick, Section):
             section = syntax.Subscript(name(FACTS), constant(quick.name), _LOAD)
-            return syntax.Subscript(section, constant(node.params["name"]), _LOAD)
+            return syntax.Subscript(section, self.draw(node, "name"), _LOAD)
         if definition is None or quick is None:
             raise RuleError.of("", "unknown_block", f"there is no block {node.block!r}")
         given = [constant(one) for one in quick.given]
-        values = [node.params.get(key) for key in definition.parameters]
         whole = None if quick.whole is None else call(self.function(quick.whole, "whole"), name(FACTS))
         compute = self.function(quick.compute, "quick")
-        if whole is None or any(value is not None for value in values):
-            return call(compute, name(FACTS), *given, *map(constant, values))
+        if whole is None or node.params:
+            values = [self.draw(node, key) if key in node.params else constant(None) for key in definition.parameters]
+            return call(compute, name(FACTS), *given, *values)
         if not definition.per_item:
             return whole
         is_whole = syntax.Compare(name(ITEM), [ast.Is()], [constant(None)])
@@ -222,84 +224,3 @@ class Emitter:
         """A test of whether the resource's value is of exactly this class; and the local that has the value."""
         first, local, then = self.value(node, known)
         return syntax.Compare(syntax.Attribute(first, "__class__", _LOAD), [ast.Is()], [name(kind)]), local, then
-
-
-Written: TypeAlias = tuple[ast.expr, Known] | None
-Writer: TypeAlias = Callable[[Emitter, Block, Any, Known], Written]
-
-
-def _compared(operator: type[ast.cmpop], parameter: str) -> Writer:
-    def write(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
-        amount, then = emitter.amount(subject, known)
-        return syntax.Compare(amount, [operator()], [constant(node.params[parameter])]), then
-
-    return write
-
-
-def _between(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
-    amount, then = emitter.amount(subject, known)
-    low, high = constant(node.params["low"]), constant(node.params["high"])
-    return syntax.Compare(low, [ast.LtE(), ast.LtE()], [amount, high]), then
-
-
-def _equals(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
-    to = node.params["to"]
-    if not isinstance(to, str):
-        first, _, then = emitter.value(subject, known)
-        return call(emitter.function(certain.is_same, "is_same"), first, constant(to)), then
-    is_text, local, then = emitter.of_class(subject, known, "str")
-    same = syntax.Compare(name(local), [ast.Eq()], [constant(to)])
-    otherwise = call(emitter.function(certain.is_same, "is_same"), name(local), constant(to))
-    return syntax.IfExp(is_text, same, otherwise), then
-
-
-def _in_set(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
-    values: Any = node.params["values"]
-    listed = emitter.bound(values, "values")
-    is_one_of = emitter.function(certain.is_one_of, "is_one_of")
-    if not all(isinstance(value, str) for value in values):
-        first, _, then = emitter.value(subject, known)
-        return call(is_one_of, first, listed), then
-    is_text, local, then = emitter.of_class(subject, known, "str")
-    member = syntax.Compare(name(local), [ast.In()], [emitter.bound(frozenset(values), "set")])
-    return syntax.IfExp(is_text, member, call(is_one_of, name(local), listed)), then
-
-
-def _has_member(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
-    first, _, then = emitter.value(subject, known)
-    return call(emitter.function(certain.has, "has"), first, constant(node.params["member"])), then
-
-
-def _contains(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
-    first, _, then = emitter.value(subject, known)
-    return call(emitter.function(certain.has_text, "has_text"), first, constant(node.params["text"])), then
-
-
-def _within(emitter: Emitter, node: Block, subject: Any, known: Known) -> Written:
-    first, _, then = emitter.value(subject, known)
-    start: Any = node.params.get("from")
-    end: Any = node.params.get("to")
-    return call(emitter.bound(certain.is_within(start, end), "within"), first), then
-
-
-def _exists(emitter: Emitter, _: Block, subject: Any, known: Known) -> Written:
-    definition = emitter.registry.get(subject.block)
-    if definition is None or not isinstance(definition.quick, Section) or "name" not in subject.params:
-        return None
-    there = certain.is_there(definition.quick.name, subject.params["name"])
-    return call(emitter.bound(there, "there"), name(FACTS)), known
-
-
-_AT_LEAST = standard.amount_at_least.definition.implementation
-_WRITERS: Mapping[Any, Writer] = {
-    _AT_LEAST: _compared(ast.GtE, "amount_at"),
-    standard.amount_more_than.definition.implementation: _compared(ast.Gt, "amount_at"),
-    standard.amount_below.definition.implementation: _compared(ast.Lt, "amount_at"),
-    standard.amount_between.definition.implementation: _between,
-    standard.equals.definition.implementation: _equals,
-    standard.in_set.definition.implementation: _in_set,
-    standard.has_member.definition.implementation: _has_member,
-    standard.contains.definition.implementation: _contains,
-    standard.within.definition.implementation: _within,
-    standard.exists.definition.implementation: _exists,
-}

@@ -23,7 +23,7 @@ from typing import Any, Literal, TypeVar
 
 from tactics.rules.block import Builder
 from tactics.rules.effect import Effect, ExecutionRefused, canonical, read_effects, refuse_unless_id
-from tactics.rules.engine import Evaluation, Status
+from tactics.rules.evaluation import Evaluation, Status
 from tactics.rules.ledger import Claim, Ledger, MemoryLedger, as_text
 from tactics.rules.tree import Node, So, Tiers
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from tactics.rules.blocks import resource as standard
 from tactics.rules.facts import Facts
-from tactics.rules.quick import SMALL, Unclear
+from tactics.rules.quick import Unclear, is_count
 from tactics.rules.registry import Registry
 from tactics.rules.tree import Block
 from tactics.rules.value import Unknown
@@ -80,8 +80,9 @@ def _quantities(lines: list[Any], field: str | None) -> Totals:
         key = line.get(field) if field is not None else None
         if key is not None or field is None:
             pieces = line.get("quantity", 1)
-            if SMALL[pieces] is not pieces or not (key is None or key.__class__ is str):
+            if not (key is None or key.__class__ is str):
                 raise Unclear
+            is_count(pieces)
             found[key] = so_far(key, 0) + pieces
     return found
 
@@ -97,8 +98,7 @@ def _no_batch_quantities(lines: list[Any], field: str | None) -> Totals:
                 raise Unclear
             if batch is None:
                 pieces = line.get("quantity", 1)
-                if SMALL[pieces] is not pieces:
-                    raise Unclear
+                is_count(pieces)
                 found[key] = so_far(key, 0) + pieces
     return found
 
@@ -111,10 +111,10 @@ def _amounts(lines: list[Any], field: str | None) -> Totals:
         if key is not None or field is None:
             pieces = line.get("quantity", 1)
             price = line["price_minor"]
-            if SMALL[pieces] is not pieces or price.__class__ is not int or price < 0:
-                raise Unclear
             if not (key is None or key.__class__ is str):
                 raise Unclear
+            is_count(pieces)
+            is_count(price)
             found[key] = so_far(key, 0) + price * pieces
     return found
 

@@ -62,7 +62,7 @@ def ladder_problems(tiers: Json, registry: Registry) -> list[Problem]:
         for demand in [_demand(step["so"].get("when"), registry)]
         if demand is not None
     ]
-    problems = list(_gives_less(asked))
+    problems = list(_gives_less(asked, mode))
     return problems + list(_not_rising(asked)) if mode == "highest" else problems
 
 
@@ -113,18 +113,18 @@ def _demand(when: Json | None, registry: Registry) -> _Demand | None:
 _Asked = list[tuple[int, _Demand, list[Json]]]
 
 
-def _gives_less(asked: _Asked) -> Iterator[Problem]:
-    alike: dict[object, list[tuple[Cut, int, Bound, dict[str, float]]]] = {}
-    for index, demand, then in asked:
+def _gives_less(asked: _Asked, mode: str) -> Iterator[Problem]:
+    alike: dict[object, dict[Cut, tuple[int, dict[str, float]]]] = {}
+    # Of steps that ask the same, the one that wins tells what is given.
+    for index, demand, then in asked if mode == "highest" else reversed(asked):
         gifts = _gifts(then)
         if gifts:
             group = (demand.bound.subject, demand.others, frozenset(gifts))
-            alike.setdefault(group, []).append((demand.bound.cut, index, demand.bound, gifts))
-    for group_ in alike.values():
-        group_.sort(key=lambda one: (one[0], one[1]))
-        for (low, lower, _, less), (high, higher, _, more) in pairwise(group_):
-            differences = {name: more[name] - less[name] for name in more}
-            if low < high and max(differences.values()) <= 0 > min(differences.values()):
+            alike.setdefault(group, {})[demand.bound.cut] = index, gifts
+    for steps in alike.values():
+        for (_, (lower, less)), (_, (higher, more)) in pairwise(sorted(steps.items(), key=lambda step: step[0])):
+            differences = [more[name] - less[name] for name in more]
+            if max(differences) <= 0 > min(differences):
                 text = (
                     f"this step asks for more than {pointer('/tiers/steps', lower)} and gives less: let it give more, or "
                     f"remove it"

@@ -4,8 +4,8 @@ Each function answers exactly what its exact twin in `measure` answers, or raise
 simple, ask the exact one". So a loop tests nothing but what its sum depends on, in the cheapest way there is:
 
 - `value in text` holds for that very text and for parts of it, so equality is asked next; it raises for what is no text.
-- `SMALL[value] is value` holds for the whole numbers from 0 to 256, of which CPython keeps one object each, and for
-  nothing else: true is not 1 there, -1 not 256. Other numbers raise, and are exact all the same.
+- A number above 1 needs no look at its type: true is not above 1, a fraction shows in the type of the sum, and anything
+  else does not compare. What is left is mostly the number 1, of which there is one object.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-SMALL = list(range(257))
+_ONE = 1
 # Sums beyond this are for exact arithmetic.
 _LARGEST = 2**62
 
@@ -43,6 +43,12 @@ class Section:
     name: str
 
 
+def is_count(value: Any) -> None:
+    """Make sure that the value is a whole number from 0 on."""
+    if value.__class__ is not int or value < 0:
+        raise Unclear
+
+
 def quantity_where(facts: Any, field: str, text: str) -> int:
     """How many pieces the lines have whose `field` is `text`."""
     found = 0
@@ -52,9 +58,12 @@ def quantity_where(facts: Any, field: str, text: str) -> int:
     for line in lines:
         if line[field] in text and line[field] == text:
             pieces = line.get("quantity", 1)
-            if SMALL[pieces] is not pieces:
-                raise Unclear
-            found += pieces
+            if pieces > 1 or pieces is _ONE:
+                found += pieces
+            else:
+                is_count(pieces)
+    if found.__class__ is not int or found > _LARGEST:
+        raise Unclear
     return found
 
 
@@ -68,11 +77,14 @@ def no_batch_quantity_where(facts: Any, field: str, text: str) -> int:
         if line[field] in text and line[field] == text:
             if line.get("batch") is None:
                 pieces = line.get("quantity", 1)
-                if SMALL[pieces] is not pieces:
-                    raise Unclear
-                found += pieces
+                if pieces > 1 or pieces is _ONE:
+                    found += pieces
+                else:
+                    is_count(pieces)
             elif line["batch"].__class__ is not str:
                 raise Unclear
+    if found.__class__ is not int or found > _LARGEST:
+        raise Unclear
     return found
 
 
@@ -83,13 +95,16 @@ def amount_where(facts: Any, field: str, text: str) -> int:
     if lines.__class__ is not list:
         raise Unclear
     for line in lines:
-        if line[field] in text and line[field] == text:
+        if (value := line[field]) == text:
             pieces = line.get("quantity", 1)
             price = line["price_minor"]
-            if SMALL[pieces] is not pieces or price.__class__ is not int or price < 0:
-                raise Unclear
+            if not (price > 1 and (pieces > 1 or pieces is _ONE)):
+                is_count(pieces)
+                is_count(price)
             found += price * pieces
-    if found > _LARGEST:
+        elif value.__class__ is not str:
+            raise Unclear
+    if found.__class__ is not int or found > _LARGEST:
         raise Unclear
     return found
 
@@ -102,9 +117,12 @@ def quantity_of_all(facts: Any) -> int:
         raise Unclear
     for line in lines:
         pieces = line.get("quantity", 1)
-        if SMALL[pieces] is not pieces:
-            raise Unclear
-        found += pieces
+        if pieces > 1 or pieces is _ONE:
+            found += pieces
+        else:
+            is_count(pieces)
+    if found.__class__ is not int or found > _LARGEST:
+        raise Unclear
     return found
 
 
@@ -122,10 +140,11 @@ def amount_of_all(facts: Any) -> int:
     for line in lines:
         pieces = line.get("quantity", 1)
         price = line["price_minor"]
-        if SMALL[pieces] is not pieces or price.__class__ is not int or price < 0:
-            raise Unclear
+        if not (price > 1 and (pieces > 1 or pieces is _ONE)):
+            is_count(pieces)
+            is_count(price)
         found += price * pieces
-    if found > _LARGEST:
+    if found.__class__ is not int or found > _LARGEST:
         raise Unclear
     return found
 

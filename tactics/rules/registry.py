@@ -20,8 +20,7 @@ class Registry:
     def __init__(self, blocks: Iterable[Builder | BlockDefinition] = ()) -> None:
         self._definitions: dict[str, BlockDefinition] = {}
         self._words: dict[str, dict[str, BlockWords]] = {}
-        # What was compiled from these blocks, by the rule's canonical text, for as long as somebody holds the rule.
-        self.compiled: WeakValueDictionary[str, Any] = WeakValueDictionary()
+        self._changed()
         for block in blocks:
             self.add(block)
 
@@ -56,8 +55,10 @@ class Registry:
         self._changed()
 
     def _changed(self) -> None:
-        """Begin a new collection: what was compiled with other blocks is no longer found."""
-        self.compiled = WeakValueDictionary()
+        """Begin new collections: what was compiled with other blocks is no longer found."""
+        # Compiled rules by their canonical text, for as long as somebody holds them; and the shapes that they have.
+        self.compiled: WeakValueDictionary[str, Any] = WeakValueDictionary()
+        self.shapes: dict[Any, Any] = {}
 
     def translate(self, language: str, words: Mapping[str, BlockWords]) -> None:
         """Say what blocks are called in a language, such as `zh`; words given again replace those before.

@@ -17,12 +17,13 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from tactics.rules.asked import Asked, LeastAsked, Questions, TextAsked, ask
 from tactics.rules.blocks import default_registry
-from tactics.rules.compiler import CompiledRule, conjuncts, may_count, steps_of
+from tactics.rules.compiler import CompiledRule
 from tactics.rules.engine import compile_rule
 from tactics.rules.evaluation import Decision
 from tactics.rules.family import Family
 from tactics.rules.registry import Registry
 from tactics.rules.tree import Block, Condition, Rule, So, Tiers
+from tactics.rules.writer import conjuncts, may_count, steps_of
 
 K = TypeVar("K", bound=Hashable)
 # A rule is entered under each text that would do, if they are no more than this.
