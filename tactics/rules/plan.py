@@ -14,6 +14,7 @@ from tactics.rules.block import BlockDefinition, python_name
 from tactics.rules.facts import Facts
 from tactics.rules.parameter import Parameter, describe
 from tactics.rules.problem import RuleError, pointer
+from tactics.rules.quick import Quick
 from tactics.rules.registry import Registry
 from tactics.rules.tree import And, Block, Condition, Mode, Not, Rule, So, Tiers
 from tactics.rules.value import Unknown, is_number, missing, plain, show
@@ -46,6 +47,7 @@ class PlannedBlock:
     slot: int
     constants: Mapping[str, Any]
     resources: tuple[tuple[str, Parameter, PlannedBlock], ...]
+    quick: Callable[[Facts], Any] | None = None
 
     def value(self, run: Run) -> Any:
         """What the block computes, or `Unknown`; computed at first use."""
@@ -75,6 +77,11 @@ class PlannedBlock:
 
     def _compute(self, run: Run) -> Any:
         definition = self.definition
+        if self.quick is not None:
+            try:
+                return self.quick(run.facts)
+            except Exception:  # noqa: BLE001, S110 -- it is not that simple: the block's own function says what it is
+                pass
         values = self.arguments(run)
         if isinstance(values, Unknown):
             return values
@@ -249,7 +256,25 @@ class _Planner:
             else:
                 constants[name_of(name)] = value
         slot = self.slots.setdefault(node.key, len(self.slots))
-        return PlannedBlock(definition, path, slot, constants, tuple(resources))
+        return PlannedBlock(definition, path, slot, constants, tuple(resources), _quick(definition, node))
+
+
+def _quick(definition: BlockDefinition, node: Block) -> Callable[[Facts], Any] | None:
+    """The block's quick form with these parameters, if it has one that they let it use."""
+    quick = definition.quick
+    if not isinstance(quick, Quick) or definition.scenes or any(isinstance(one, Block) for one in node.params.values()):
+        return None
+    if node.params:
+        values = (*quick.given, *(node.params.get(name) for name in definition.parameters))
+        return lambda facts: quick.compute(facts.raw, *values)
+    whole = quick.whole
+    if whole is None:
+        return None
+    if not definition.per_item:
+        return lambda facts: whole(facts.raw)
+    return lambda facts: (
+        whole(facts.raw) if facts.item_id is None else quick.compute(facts.raw, *quick.given, facts.item_id)
+    )
 
 
 def _counts(node: PlannedCondition) -> bool:

@@ -195,7 +195,62 @@ def test_files_that_are_not_there_or_not_text_exit_2(tmp_path: Path, rule: Path)
     assert "only one" in run("eval", "-", "-", text="{}").stderr
 
 
+def test_check_counts_what_it_found(tmp_path: Path) -> None:
+    """One line at the end says how many errors there are."""
+    wrong = {"and": [{"block": "acme.condition.gone"}, {"block": "acme.condition.lost"}]}
+    assert run("check", written(tmp_path / "two.json", wrong)).stdout.splitlines()[-1] == "2 errors"
+    assert run("check", written(tmp_path / "one.json", {"not": wrong["and"][0]})).stdout.splitlines()[-1] == "1 error"
+
+
+def test_facts_that_are_no_object_are_told_of(rule: Path, tmp_path: Path) -> None:
+    """They are evaluated all the same, and standard error says why everything is unknown; answers stay JSON."""
+    listed = written(tmp_path / "list.json", [FACTS])
+    result = run("eval", rule, listed, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["status"]) == (0, "unknown")
+    assert result.stderr == f"{listed}: facts are an object; whatever a rule asks of these is unknown\n"
+    assert run("eval", rule, written(tmp_path / "facts.json", FACTS)).stderr == ""
+
+
 def test_blocks_lists_the_catalogue() -> None:
     """--json is the catalogue itself; without, each block has a line with its parameters."""
     assert json.loads(run("blocks", "--json").stdout) == rules.default_registry.catalogue()
     assert "pbb.resource.behaviour_count {action, window_s, item_id?, category?, item_set?}" in run("blocks").stdout
+
+
+def test_blocks_can_be_listed_by_kind_and_in_another_language() -> None:
+    """--kind leaves the others out; --language gives their names too; a language that nobody has is refused."""
+    chinese = run("blocks", "--language", "zh", "--kind", "action", "--json")
+    wanted = [one for one in rules.default_registry.catalogue("zh") if one["kind"] == "action"]
+    assert json.loads(chinese.stdout) == wanted
+    lines = run("blocks", "--kind", "condition", "--language", "zh").stdout.splitlines()
+    assert lines[lines.index("pbb.condition.exists {value}") + 1].strip().startswith("有值")
+    assert not any("pbb.resource" in line or "pbb.action" in line for line in lines)
+    refused = run("blocks", "--language", "fr")
+    assert (refused.exit_code, refused.stdout, refused.stderr) == (2, "", "there are no words in 'fr'; known: en, zh\n")
+
+
+def test_one_block_is_shown_in_detail() -> None:
+    """By its id or the last part of it: what it is, what it gives, and each parameter's type, limits and meaning."""
+    for named in ("pbb.resource.behaviour_count", "behaviour_count"):
+        shown = " ".join(run("blocks", named).stdout.split())
+        assert "pbb.resource.behaviour_count resource" in shown
+        assert "gives: number in count" in shown
+        assert "window_s integer in s, ≥ 1, ≤ 3153600000 any, number how far back to look, in seconds" in shown
+        assert "item_id? text any, text only with this item" in shown
+    assert "unit or line" in run("blocks", "item_amount_off").stdout
+    assert json.loads(run("blocks", "gift", "--json").stdout)["id"] == "pbb.action.gift"
+    assert "in words: 满 {amount_at}" in run("blocks", "amount_at_least", "--language", "zh").stdout
+
+
+def test_a_block_that_is_not_there_exits_2() -> None:
+    """The nearest name is told; a block of another kind is none of this kind."""
+    for args, message in (
+        (
+            ("pbb.resource.order_amont",),
+            "there is no block 'pbb.resource.order_amont': did you mean pbb.resource.order_amount?",
+        ),
+        (("gift", "--kind", "resource"), "there is no resource 'gift'"),
+    ):
+        result = run("blocks", *args)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(message)
