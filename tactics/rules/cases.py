@@ -144,7 +144,7 @@ class Search:
     def _left(self, case: Case, by: Cases) -> list[Case] | None:
         """The parts of the case that are in none of the others; None where there are too many."""
         for cover in by.cases:
-            if not self._without(case, cover):
+            if cover.keys() <= case.keys() and not self._without(case, cover):
                 return []
         left = [case]
         for cover in by.cases:
@@ -158,7 +158,7 @@ class Search:
         inside = dict(case)
         for name, region in cover.items():
             mine = inside.get(name, self.domains[name])
-            self.spend(len(inside) + mine.size + region.size)
+            self.spend(len(inside) // 8 + mine.size + region.size)
             common, outside = mine & region, mine - region
             if not common:
                 return [case]

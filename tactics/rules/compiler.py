@@ -15,8 +15,10 @@ from typing import Any, TypeAlias, cast
 
 from tactics.rules.evaluation import Decision, Evaluation, decide, evaluate
 from tactics.rules.facts import Facts
+from tactics.rules.from_json import over_json
 from tactics.rules.plan import SELECTORS, Plan, PlannedBlock, PlannedCondition, PlannedNot, Run, plan
 from tactics.rules.quick import Unclear
+from tactics.rules.reason import asked_for
 from tactics.rules.registry import Registry
 from tactics.rules.shape import Outline, Shape
 from tactics.rules.tree import Block, Rule
@@ -52,6 +54,14 @@ class CompiledRule:
         return cast("Callable[..., bool]", self._build(words=False))
 
     @cached_property
+    def decide_json(self) -> Callable[..., Decision]:
+        """As `decide`, over facts that are JSON text: `decide_json(text, item_id=None)`.
+
+        With msgspec installed, only what the rule reads is decoded. Raises RuleError for what is not JSON.
+        """
+        return over_json(self.decide, Outline(self.rule).blocks, self.registry)
+
+    @cached_property
     def plan(self) -> Plan:
         """The rule for the exact evaluation."""
         return plan(self.rule, self.registry)
@@ -65,6 +75,11 @@ class CompiledRule:
             given = chain.from_iterable(self._given(step, times, item_id) for step, times in decision.steps)
             return Evaluation("matched", tuple(given))
         return evaluate(self.plan, self.run(facts, item_id))
+
+    def asked_at(self, path: str) -> str:
+        """What the condition at the path of a decision asks for, in words; empty where there is no condition."""
+        found = next((node for node in _conditions(self.plan) if node.path == path), None)
+        return "" if found is None else asked_for(found, self.run({}))
 
     def exactly(self, facts: object, item_id: str | None, run: Run | None) -> Decision:
         """What the exact evaluation decides, going on with a run where there is one."""
@@ -98,7 +113,7 @@ class CompiledRule:
         names[EXACTLY] = self.exactly
         if shape.needs_run:
             names[MAKE_RUN] = self.run
-            planned = {block.path: block for block in _planned(self.plan)}
+            planned = {node.path: node for node in _conditions(self.plan)}
             names.update((name, _sure(planned[path])) for name, path in shape.exact)
         return FunctionType(shape.code, names, "decide", (None,))
 
@@ -115,8 +130,8 @@ class CompiledRule:
         return shape
 
 
-def _sure(block: PlannedBlock) -> Callable[[Run], int]:
-    """The block's verdict by the exact evaluation; raises where it is unknown."""
+def _sure(block: PlannedCondition) -> Callable[[Run], int]:
+    """The condition's verdict by the exact evaluation; raises where it is unknown."""
 
     def verdict(run: Run) -> int:
         found = block.verdict(run)
@@ -127,16 +142,15 @@ def _sure(block: PlannedBlock) -> Callable[[Run], int]:
     return verdict
 
 
-def _planned(ready: Plan) -> Iterator[PlannedBlock]:
+def _conditions(ready: Plan) -> Iterator[PlannedCondition]:
     tops = [ready.bare, *(step.when for step in ready.steps)]
-    return chain.from_iterable(_planned_under(top) for top in tops if top is not None)
+    return chain.from_iterable(_under(top) for top in tops if top is not None)
 
 
-def _planned_under(node: PlannedCondition) -> Iterator[PlannedBlock]:
-    if isinstance(node, PlannedBlock):
-        yield node
-    elif isinstance(node, PlannedNot):
-        yield from _planned_under(node.child)
-    else:
+def _under(node: PlannedCondition) -> Iterator[PlannedCondition]:
+    yield node
+    if isinstance(node, PlannedNot):
+        yield from _under(node.child)
+    elif not isinstance(node, PlannedBlock):
         for child in node.children:
-            yield from _planned_under(child)
+            yield from _under(child)

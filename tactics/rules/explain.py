@@ -23,17 +23,32 @@ from tactics.rules.problem import RuleError
 from tactics.rules.reason import reason_for_block
 from tactics.rules.registry import Registry
 from tactics.rules.tree import Rule
-from tactics.rules.value import Unknown
+from tactics.rules.value import Unknown, plain
 
 _MARKS = {True: "✓", False: "✗", None: "?"}
 _GIVEN = {True: "→", False: "·", None: "?"}
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
-    """One node of the rule: what it is, whether it holds (None: unknown), why, and its parts.
+class Fetched:
+    """What a resource block came to: a value, or why there is none."""
 
-    An action "holds" when the answer gives it.
+    path: str
+    block: str
+    value: object
+
+    def to_json(self) -> dict[str, Any]:
+        """`{"path", "block", "value"}`, or `unknown` with its reason instead of a value."""
+        found = {"unknown": self.value.text} if isinstance(self.value, Unknown) else {"value": plain(self.value)}
+        return {"path": self.path, "block": self.block, **found}
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One node of the rule: what it is, whether it holds (None: unknown), how many times, why, and its parts.
+
+    An action "holds" when the answer gives it. `times` is None for what holds once, or not at all. `resources` are what
+    the node's own resources came to.
     """
 
     path: str
@@ -43,10 +58,16 @@ class Explained:
     children: tuple[Explained, ...] = ()
     details: dict[str, object] = field(default_factory=dict)
     action: bool = False
+    times: int | None = None
+    resources: tuple[Fetched, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """This node and its parts as JSON data."""
         own = {"path": self.path, "node": self.node, "verdict": self.verdict, "text": self.text, **self.details}
+        if self.times is not None:
+            own["times"] = self.times
+        if self.resources:
+            own["resources"] = [one.to_json() for one in self.resources]
         return {**own, "children": [child.to_json() for child in self.children]}
 
 
@@ -103,25 +124,51 @@ def _explain_plan(ready: Plan, run: Run) -> Explained:
 def _step(step: PlannedSo, run: Run, *, given: bool) -> Explained:
     when = () if step.when is None else (_condition(step.when, run),)
     then = tuple(_action(action, run, given=given) for action in step.then)
-    return Explained(step.path, "so", _held(step.verdict(run)), "so" if when else "so, always", (*when, *then))
+    verdict = step.verdict(run)
+    text = "so" if when else "so, always"
+    return Explained(step.path, "so", _held(verdict), text, (*when, *then), times=_times(verdict))
 
 
 def _action(action: PlannedBlock, run: Run, *, given: bool) -> Explained:
     values = action.arguments(run)
     if isinstance(values, Unknown):
-        return Explained(action.path, action.definition.id, None, f"{words(action, run)}: {values.text}", action=True)
-    return Explained(action.path, action.definition.id, given, words(action, run), action=True)
+        text = f"{words(action, run)}: {values.text}"
+        return Explained(action.path, action.definition.id, None, text, action=True, resources=_fetched(action, run))
+    text = words(action, run)
+    return Explained(action.path, action.definition.id, given, text, action=True, resources=_fetched(action, run))
 
 
 def _condition(node: PlannedCondition, run: Run) -> Explained:
-    held = _held(node.verdict(run))
+    verdict = node.verdict(run)
+    held, times = _held(verdict), _times(verdict)
     if isinstance(node, PlannedBlock):
         reason = reason_for_block(node, run)
-        return Explained(node.path, node.definition.id, held, reason.text, (), reason.details)
+        return Explained(
+            node.path,
+            node.definition.id,
+            held,
+            reason.text,
+            details=reason.details,
+            times=times,
+            resources=_fetched(node, run),
+        )
     if isinstance(node, PlannedNot):
         return Explained(node.path, "not", held, "not", (_condition(node.child, run),))
     name = "and" if isinstance(node, PlannedAnd) else "or"
-    return Explained(node.path, name, held, name, tuple(_condition(child, run) for child in node.children))
+    children = tuple(_condition(child, run) for child in node.children)
+    return Explained(node.path, name, held, name, children, times=times)
+
+
+def _fetched(block: PlannedBlock, run: Run) -> tuple[Fetched, ...]:
+    """The block's resources, and theirs, inner ones last."""
+    found: list[Fetched] = []
+    for _, _, source in block.resources:
+        found += [Fetched(source.path, source.definition.id, source.value(run)), *_fetched(source, run)]
+    return tuple(found)
+
+
+def _times(verdict: Verdict) -> int | None:
+    return None if verdict is None or isinstance(verdict, bool) else verdict
 
 
 def _held(verdict: Verdict) -> bool | None:

@@ -40,11 +40,13 @@ def unwinnable(steps: list[Json], mode: str, holds: list[Cases], search: Search)
     for index in order:
         if not holds[index].none:
             verdict = search.covered(holds[index], covered)
-            if verdict is None:
-                yield index
-            elif verdict:
+            winner = None
+            if verdict is not False:
                 winner = next((one for one in before if search.covered(holds[index], Cases(holds[one].cases))), None)
+            if verdict or winner is not None:
                 yield _never_wins(index, winner, mode)
+            elif verdict is None:
+                yield index
         # An action that reads a resource makes its step unknown where that is: others may then win all the same.
         if not any(isinstance(value, Mapping) for action in steps[index]["then"] for value in _params(action).values()):
             before.append(index)

@@ -59,6 +59,17 @@ def reasons_for(node: PlannedCondition, run: Run, verdict: Verdict) -> Iterator[
                 yield from reasons_for(child, run, part)
 
 
+def asked_for(node: PlannedCondition, run: Run) -> str:
+    """What a condition asks for, in words, whatever the facts: `run` is over none."""
+    if isinstance(node, PlannedBlock):
+        subject, _, _ = _subject(node, run)
+        return f"{subject}: {words(node, run)}"
+    if isinstance(node, PlannedNot):
+        return f"not ({asked_for(node.child, run)})"
+    joined = " or " if isinstance(node, PlannedOr) else " and "
+    return joined.join(f"({asked_for(child, run)})" for child in node.children)
+
+
 def reason_for_block(block: PlannedBlock, run: Run) -> Reason:
     """What was found and what was wanted, in a sentence and as values."""
     definition = block.definition

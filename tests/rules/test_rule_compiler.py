@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import json
 import pickle
 import threading
 import weakref
@@ -116,6 +117,19 @@ def test_what_decided_is_named_in_a_ladder() -> None:
     assert decide_({"user": {"level": "tin"}, "order": order}).path == "/tiers/steps/0/so/when/and/0"
     assert decide_({"user": {"level": "gold"}, "order": order}).path == "/tiers/steps/0/so/when/and/1"
     assert decide_({"user": {"level": "gold"}, "order": {"lines": [{"price_minor": 25}]}}).steps == ((1, 1),)
+
+
+def test_decision_in_words() -> None:
+    """The condition that decided says what it asks for, without a look at the facts."""
+    gold = rules.equals(rules.user_attribute("level"), "gold")
+    compiled = compile_rule(rules.so(~gold | rules.exists(rules.user_attribute("x")), rules.give_points(1)))
+    decision = compiled.decide({"user": {"level": "gold"}})
+    assert decision.path == "/so/when"
+    assert compiled.asked_at(decision.path) == "(not (the user's level: exactly gold)) or (the user's x: a value)"
+    ten = compile_rule(TEN_OF_7)
+    path = ten.decide({"order": {"lines": []}}).path
+    assert ten.asked_at(path) == "the number of pieces without batch of the item in the order (item 7): at least 10"
+    assert ten.asked_at("/nowhere") == ""
 
 
 @pytest.mark.parametrize(
@@ -236,3 +250,66 @@ def test_quick_as_exact(facts: Any) -> None:
     for block in QUICK:
         found, exact = quick_and_exact(block, facts)
         assert found is None or (found == exact and type(found) is int)
+
+
+@settings(max_examples=200)
+@given(any_rules(), any_facts(only_json=True), item_ids())
+def test_json_text_as_data(rule: Any, facts: Any, item_id: str | None) -> None:
+    """Facts as JSON text are decided as the data that they stand for, whatever is decoded of them."""
+    compiled = compile_rule(rules.parse(rule))
+    text = json.dumps(facts).encode()
+    expected = compiled.decide(json.loads(text), item_id)
+    found = compiled.decide_json(text, item_id)
+    assert (found.status, found.steps) == (expected.status, expected.steps)
+
+
+@pytest.mark.parametrize("block", QUICK, ids=repr)
+@pytest.mark.parametrize(
+    "line",
+    [
+        {},
+        {"quantity": None},
+        {"quantity": True},
+        {"quantity": 2.0},
+        {"quantity": 2.5},
+        {"quantity": -1},
+        {"price_minor": None},
+        {"price_minor": True},
+        {"price_minor": -5},
+        {"item_id": 7, "sku": 7, "sales_channel": 7},
+        {"item_id": None, "sku": None, "sales_channel": None},
+        {"batch": 7},
+        {"batch": "b"},
+    ],
+    ids=repr,
+)
+def test_json_lines_are_judged_exactly(block: rules.Block, line: dict[str, Any]) -> None:
+    """What is odd about a line is told apart in JSON text as in data."""
+    facts = {"order": {"lines": [PLAIN, {**PLAIN, **line}, {"price_minor": 1}]}}
+    for at in (1, 4, 7, 16, 31):
+        compiled = compile_rule(rules.amount_at_least(block, at))
+        found, expected = compiled.decide_json(json.dumps(facts)), compiled.decide(facts)
+        assert (found.status, found.path) == (expected.status, expected.path)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff", "nonsense", "[" * 100_000])
+def test_what_is_no_json_is_refused(text: bytes | str) -> None:
+    """Facts that are not JSON at all are an error, and say so."""
+    with pytest.raises(rules.RuleError, match="not JSON"):
+        compile_rule(TEN_OF_7).decide_json(text)
+
+
+def test_explain_has_every_value_and_number_of_times() -> None:
+    """An explanation has what each resource came to, and how many times each part holds."""
+    counted = rules.amount_at_least(rules.order_amount(), 500, enable_multiple=True)
+    points = rules.give_points(rules.user_attribute("points"))
+    rule = rules.so(counted & rules.exists(rules.user_attribute("id")), points)
+    tree = rules.explain(rule, {"order": {"lines": [{"price_minor": 1700}]}, "user": {"id": "u"}}).to_json()["tree"]
+    condition, action = tree["children"]
+    assert condition["times"] == condition["children"][0]["times"] == 3
+    assert condition["children"][0]["resources"] == [
+        {"path": "/so/when/and/0/params/amount", "block": "pbb.resource.order_amount", "value": 1700}
+    ]
+    assert "times" not in condition["children"][1]
+    assert action["resources"][0]["unknown"] == "user.points is missing"
+    assert tree["verdict"] is None

@@ -1,0 +1,164 @@
+"""Rules over facts that are still JSON text: with msgspec installed, only what the rule reads is made into objects.
+
+msgspec checks types while it decodes, so that the lines are counted without a look at them. A rule that reads more than
+its decoder can say, and facts that it refuses, go the way of all other facts. Source: msgspec, "Structs".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from importlib.util import find_spec
+from types import FunctionType, new_class
+from typing import Annotated, Any, TypeAlias, TypedDict, cast
+
+from tactics.rules import quick
+from tactics.rules.evaluation import Decision
+from tactics.rules.problem import RuleError
+from tactics.rules.quick import Quick, Section, Unclear
+from tactics.rules.registry import Registry
+from tactics.rules.tree import Block
+from tactics.rules.written import WRITERS
+
+_HAS_MSGSPEC = find_spec("msgspec") is not None
+
+DecideJson: TypeAlias = Callable[..., Decision]
+
+_LARGEST = 2**62
+
+
+def over_json(decide: Callable[..., Decision], blocks: list[Block], registry: Registry) -> DecideJson:
+    """A compiled rule's `decide` over JSON text: `decide_json(text, item_id=None)`.
+
+    Raises RuleError for text that is not JSON.
+    """
+
+    def plainly(text: bytes | str, item_id: str | None = None) -> Decision:
+        try:
+            facts = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RuleError.of("", "json", f"the facts are not JSON: {error}") from None
+        return decide(facts, item_id)
+
+    decode = _decoder(blocks, registry)
+    if decode is None:
+        return plainly
+    names = {**decide.__globals__, "exactly": _unclear}
+    names.update((name, _TYPED[value]) for name, value in names.items() if _is_untyped(value))
+    typed = FunctionType(decide.__code__, names, "decide", (None,))
+
+    def decide_json(text: bytes | str, item_id: str | None = None) -> Decision:
+        try:
+            return cast("Decision", typed(decode(text), item_id))
+        except Exception:  # noqa: BLE001 -- the facts are not what was decoded for; the plain way judges any
+            return plainly(text, item_id)
+
+    return decide_json
+
+
+def _decoder(blocks: list[Block], registry: Registry) -> Callable[[bytes | str], Any] | None:
+    """What decodes the facts that a rule of these blocks reads; None where that cannot be said beforehand."""
+    sections: set[str] = set()
+    keys: set[str] = set()
+    measures: set[Any] = set()
+    for block in blocks:
+        definition = registry.get(block.block)
+        if (
+            definition is None
+            or definition.scenes
+            or (definition.kind == "condition" and definition.implementation not in WRITERS)
+        ):
+            return None
+        if definition.kind != "resource":
+            continue
+        if definition.per_item and not block.params:
+            return None
+        form = definition.quick
+        if isinstance(form, Section):
+            sections.add(form.name)
+        elif isinstance(form, Quick) and (form.compute if block.params else form.whole) in _TYPED:
+            measures.add(form.compute if block.params else form.whole)
+            keys.update(form.given if block.params else ())
+        else:
+            return None
+    if not _HAS_MSGSPEC or len(keys) > 1:
+        return None
+    made: Callable[[bytes | str], Any] = _made(tuple(sorted(sections)), next(iter(keys), ""), *_fields(measures))
+    return made
+
+
+def _fields(measures: set[Any]) -> tuple[bool, bool, bool]:
+    """Whether lines, prices and batches are read."""
+    amounts = {quick.amount_where, quick.amount_of_all}
+    return bool(measures), bool(measures & amounts), quick.no_batch_quantity_where in measures
+
+
+@lru_cache(maxsize=256)
+def _made(sections: tuple[str, ...], key: str, lines: bool, prices: bool, batches: bool) -> Any:
+    """Make a decoder; one for all rules that read the same fields."""
+    import msgspec
+
+    number = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
+    fields: list[Any] = [("quantity", number, 1)]
+    fields += [("key", str | None, None)] if key else []
+    fields += [("price_minor", number | None, None)] if prices else []
+    fields += [("batch", str | None, None)] if batches else []
+    line = msgspec.defstruct("Line", fields, rename={"key": key} if key else None, gc=False)
+    order = msgspec.defstruct("Order", [("lines", list[line])], gc=False)  # type: ignore[valid-type]  # made just above
+    parts: list[Any] = [(section, Any) for section in sections]
+    parts += [("order", order)] if lines else []
+    # A plain dictionary of what there is, which compiled rules look into as into any facts.
+    facts = new_class("Facts", (TypedDict,), {"total": False}, lambda body: body.update(__annotations__=dict(parts)))
+    return msgspec.json.Decoder(facts).decode
+
+
+def _quantity(facts: Any, _: str, text: str) -> int:
+    found = 0
+    for line in facts["order"].lines:
+        if line.key == text:
+            found += line.quantity
+    return found
+
+
+def _no_batch_quantity(facts: Any, _: str, text: str) -> int:
+    found = 0
+    for line in facts["order"].lines:
+        if line.key == text and line.batch is None:
+            found += line.quantity
+    return found
+
+
+def _amount(facts: Any, _: str, text: str) -> int:
+    found = 0
+    for line in facts["order"].lines:
+        if line.key == text:
+            # A price that is not there raises, and so it should.
+            found += line.price_minor * line.quantity
+    return found
+
+
+def _quantity_of_all(facts: Any) -> int:
+    return sum(line.quantity for line in facts["order"].lines)
+
+
+def _amount_of_all(facts: Any) -> int:
+    return sum(line.price_minor * line.quantity for line in facts["order"].lines)
+
+
+# What counts lines that were decoded for it, instead of lines that may be anything.
+_TYPED: Mapping[Any, Callable[..., int]] = {
+    quick.quantity_where: _quantity,
+    quick.no_batch_quantity_where: _no_batch_quantity,
+    quick.amount_where: _amount,
+    quick.quantity_of_all: _quantity_of_all,
+    quick.amount_of_all: _amount_of_all,
+}
+
+
+def _is_untyped(value: Any) -> bool:
+    return isinstance(value, FunctionType) and value in _TYPED
+
+
+def _unclear(*_: object) -> Decision:
+    raise Unclear
