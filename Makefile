@@ -7,10 +7,10 @@ BENCH  := $(VENV)/.installed-bench
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench profile up lock
+.PHONY: help setup demo test fuzz check lint bench bench-rules profile up lock
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv with everything in it, from the hashed lock
 
@@ -30,6 +30,9 @@ up: setup ## run everything on this machine to play with (ARGS="--no-flower")
 test: setup ## run the tests, with real Postgres, Valkey and workers (ARGS="-k rules")
 	@$(BIN)/python -m pytest $(ARGS)
 
+fuzz: setup ## try the rules on random input until the time is up (ARGS="--seconds 600 --seed 1")
+	@$(BIN)/python -m tests.fuzz.rules $(ARGS)
+
 lint: setup ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -40,6 +43,9 @@ check: lint test ## what CI runs
 
 bench: $(BENCH) ## measure, as ratios against baselines of the same run (ARGS="--json FILE", "--only KEY", "--quick")
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-rules: $(BENCH) ## measure rules beside hand-written Python and other rule engines (ARGS="--json FILE", "--only KEY", "--quick")
+	@$(BIN)/python -m tests.bench.rules $(ARGS)
 
 profile: $(BENCH) ## draw where the time of a placement and of an event goes (ARGS="--out FOLDER")
 	@$(BIN)/python -m tests.bench.profile $(ARGS)

@@ -24,19 +24,19 @@ _IN_SET = standard.in_set.definition.implementation
 class Questions:
     """The facts of one evaluation, and what was found out about them so far."""
 
-    __slots__ = ("_totals", "answers", "facts", "item_id")
+    __slots__ = ("answers", "counted", "facts", "item_id")
 
     def __init__(self, facts: Any, item_id: str | None) -> None:
         self.facts = facts
         self.item_id = item_id
         self.answers: dict[int, bool] = {}
-        self._totals: dict[Family, Totals] = {}
+        self.counted: dict[Family, Totals] = {}
 
     def totals(self, family: Family) -> Totals:
         """The family's totals, counted at the first question about it."""
-        found = self._totals.get(family)
+        found = self.counted.get(family)
         if found is None:
-            found = self._totals[family] = totals(family, self.facts)
+            found = self.counted[family] = totals(family, self.facts)
         return found
 
 
@@ -85,7 +85,8 @@ class LeastAsked(Asked):
 
     def holds(self, questions: Questions) -> bool:
         """Whether the condition holds."""
-        total = questions.totals(self.family).get(self.key, 0)
+        found = questions.counted.get(self.family) or questions.totals(self.family)
+        total = found.get(self.key, 0)
         if total is None:
             return super().holds(questions)
         return total >= self.least and (self.exact or super().holds(questions))

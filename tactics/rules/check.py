@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any, TypedDict, cast
 
 from tactics.rules.analysis import analyse
@@ -18,6 +18,8 @@ from tactics.rules.value import show
 MAX_DEPTH = 64
 MAX_NODES = 10_000
 MAX_BYTES = 1024 * 1024
+# Of one node's strange keys, and of a rule's unknown blocks that get a hint: who made more did not write them by hand.
+MAX_TOLD = 100
 
 
 class CheckAnswer(TypedDict):
@@ -82,6 +84,7 @@ class _Checker:
         self._registry = registry
         self._open_aliases = open_aliases
         self._nodes = 0
+        self._hints = 0
 
     def add(self, path: str, code: str, message: str) -> None:
         self.problems.append(Problem(path, code, message))
@@ -118,9 +121,8 @@ class _Checker:
         return self._nodes <= MAX_NODES and depth <= MAX_DEPTH
 
     def _keys(self, node: Mapping[object, object], path: str, *allowed: str) -> None:
-        for key in node:
-            if key not in allowed:
-                self.add(pointer(path, key), "form", f"{show(key)} does not belong here; known: {', '.join(allowed)}")
+        for key in islice((key for key in node if key not in allowed), MAX_TOLD):
+            self.add(pointer(path, key), "form", f"{show(key)} does not belong here; known: {', '.join(allowed)}")
 
     def _condition(self, node: object, path: str, depth: int, form: str | None = None) -> None:
         form = form or self._form(node, path, depth)
@@ -140,6 +142,8 @@ class _Checker:
             self.add(path, "form", f"a list of at least one {what} belongs here")
             return
         for index, node in enumerate(nodes):
+            if self._nodes > MAX_NODES:
+                return
             each(node, pointer(path, index), depth + 1)
 
     def _so(self, node: object, path: str, depth: int) -> None:
@@ -187,7 +191,9 @@ class _Checker:
         elif not isinstance(block_id, str):
             self.add(pointer(path, "block"), "form", f"the id of a block belongs here, not {show(block_id)}")
         elif definition is None:
-            self.add(path, "unknown_block", f"there is no block {show(block_id)}{self._registry.hint(block_id)}")
+            self._hints += 1
+            hint = self._registry.hint(block_id) if self._hints <= MAX_TOLD and len(block_id) <= MAX_TOLD else ""
+            self.add(path, "unknown_block", f"there is no block {show(block_id)}{hint}")
         elif definition.kind != kind:
             article = {"action": "an action", "condition": "a condition", "resource": "a resource"}
             self.add(path, "kind", f"{block_id} is {article[definition.kind]}; {article[kind]} belongs here")
@@ -199,7 +205,10 @@ class _Checker:
     def _params(self, definition: BlockDefinition, params: Mapping[object, object], path: str, depth: int) -> None:
         values: dict[str, object] = {}
         resources: dict[str, BlockDefinition] = {}
+        strange = set(islice((key for key in params if key not in definition.parameters), MAX_TOLD))
         for key, value in params.items():
+            if key not in definition.parameters and key not in strange:
+                continue
             at, name = pointer(path, "params", key), str(key)
             values[name] = value
             if not isinstance(value, Mapping):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from tactics.rules.blocks import default_registry
 from tactics.rules.check import MAX_BYTES, problems_of
 from tactics.rules.problem import RuleError
 from tactics.rules.registry import Registry
-from tactics.rules.tree import Alias, And, Argument, Block, Condition, Mode, Node, Not, Or, Rule, So, Tiers
+from tactics.rules.tree import Alias, And, Argument, Block, Condition, Mode, Node, Not, Or, Rule, So, Tiers, children
+
+# Where a rule says which blocks it was checked against.
+_CHECKED = "_checked"
 
 
 def parse(obj: object, registry: Registry | None = None) -> Rule:
@@ -22,7 +25,14 @@ def parse(obj: object, registry: Registry | None = None) -> Rule:
     problems = problems_of(obj, open_aliases=True, registry=registry)
     if problems:
         raise RuleError(problems)
-    return _rule(cast("Mapping[str, Any]", obj.to_json() if isinstance(obj, Node) else obj), registry)
+    rule = _rule(cast("Mapping[str, Any]", obj.to_json() if isinstance(obj, Node) else obj), registry)
+    rule.__dict__[_CHECKED] = registry.compiled
+    return rule
+
+
+def was_checked(rule: Node, registry: Registry) -> bool:
+    """Whether the rule was read from JSON with the blocks that the registry has now, and has no open parameter."""
+    return rule.__dict__.get(_CHECKED) is registry.compiled and not any(_aliases(rule))
 
 
 def loads(text: str | bytes, registry: Registry | None = None) -> Rule:
@@ -72,6 +82,13 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _refuse_constant(name: str) -> object:
     raise RuleError.of("", "json", f"{name} is not a number in JSON")
+
+
+def _aliases(node: Node) -> Iterator[Alias]:
+    if isinstance(node, Alias):
+        yield node
+    for child in children(node):
+        yield from _aliases(child)
 
 
 def _rule(obj: Mapping[str, Any], registry: Registry) -> Rule:

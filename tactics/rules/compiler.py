@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import chain
 from types import FunctionType
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from tactics.rules.evaluation import Decision, Evaluation, decide, evaluate
 from tactics.rules.facts import Facts
@@ -39,19 +39,21 @@ class CompiledRule:
     where a rule is evaluated per item. `calculate` gives the whole answer, with effects and reasons.
     """
 
-    decide: Decide
-
     def __init__(self, rule: Rule, registry: Registry) -> None:
         self.rule = rule
         self.registry = registry
         # Of the blocks as they were then: a registry that changes begins a new collection.
         self.made_in = registry.compiled
-        self.decide = cast("Decide", self._build(words=True))
+
+    @cached_property
+    def decide(self) -> Decide:
+        """The compiled function: `decide(facts, item_id=None)`."""
+        return self._build(words=True)
 
     @cached_property
     def matches(self) -> Callable[..., bool]:
         """As `decide`, with nothing but whether the rule holds: `matches(facts, item_id=None)`."""
-        return cast("Callable[..., bool]", self._build(words=False))
+        return self._build(words=False)
 
     @cached_property
     def decide_json(self) -> Callable[..., Decision]:

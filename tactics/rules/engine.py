@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from tactics.rules.blocks import default_registry
 from tactics.rules.check import problems_of, too_deep
-from tactics.rules.codec import parse
+from tactics.rules.codec import parse, was_checked
 from tactics.rules.compiler import CompiledRule
 from tactics.rules.evaluation import Evaluation, Status
 from tactics.rules.problem import RuleError
@@ -53,6 +53,13 @@ def compile_rule(rule: Rule | Mapping[str, Any], registry: Registry | None = Non
 
     Raises RuleError when the rule is not well-formed, with the path of everything that is wrong, limits among it.
     """
+    compiled = well_formed(rule, registry)
+    compiled.decide  # noqa: B018  # compiles it now, not when it is first asked
+    return compiled
+
+
+def well_formed(rule: Rule | Mapping[str, Any], registry: Registry | None = None) -> CompiledRule:
+    """As `compile_rule`, but compiled only when it is first asked: a set of rules never asks most of its own."""
     registry = default_registry if registry is None else registry
     node = rule if isinstance(rule, Node) else parse(rule, registry)
     kept = node.__dict__.get(_KEPT)
@@ -63,7 +70,7 @@ def compile_rule(rule: Rule | Mapping[str, Any], registry: Registry | None = Non
     except RecursionError:
         raise RuleError([too_deep()]) from None
     if ready is None:
-        problems = problems_of(node, open_aliases=False, registry=registry)
+        problems = [] if was_checked(node, registry) else problems_of(node, open_aliases=False, registry=registry)
         if problems:
             raise RuleError(problems)
         ready = registry.compiled[node.key] = CompiledRule(node, registry)

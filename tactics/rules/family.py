@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from typing import Any, Literal, TypeAlias
 
@@ -23,9 +24,9 @@ Field = Literal["item_id", "sku", "category", "sales_channel"]
 Totals: TypeAlias = dict[str | None, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Family:
-    """What is measured, by which field of a line; without a field it is the whole order."""
+    """What is measured, by which field of a line; without a field it is the whole order. There is one of each."""
 
     measured: Measured
     field: Field | None
@@ -54,8 +55,13 @@ def family_of(node: object, registry: Registry) -> tuple[Family, str | None] | N
     measured, field = _FAMILIES[definition.implementation]
     key = node.params.get(field)
     if key is None:
-        return None if definition.per_item else (Family(measured, None), None)
-    return (Family(measured, field), key) if isinstance(key, str) else None
+        return None if definition.per_item else (_family(measured, None), None)
+    return (_family(measured, field), key) if isinstance(key, str) else None
+
+
+@cache
+def _family(measured: Measured, field: Field | None) -> Family:
+    return Family(measured, field)
 
 
 def totals(family: Family, facts: Any) -> Totals:

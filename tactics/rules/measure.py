@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from fractions import Fraction
+from typing import TypeAlias
 
 from tactics.rules.facts import Facts, Record
 from tactics.rules.value import Number, Unknown, as_number, exact, is_number, missing, moment, total, wrong_type
 
-# What one record counts for.
-Measure = Callable[[Record], Number | Unknown]
+# What one record counts for; a fraction where pieces are no whole number.
+Part: TypeAlias = Number | Fraction | Unknown
+Measure = Callable[[Record], Part]
 
 _NO_OFFSET = "a time as ISO 8601 with an offset"
 
@@ -27,7 +30,7 @@ def over_lines(
         return lines
     wanted = [(field, text) for field, text in texts.items() if text is not None]
 
-    def part(line: Record) -> Number | Unknown | None:
+    def part(line: Record) -> Part | None:
         verdict = _texts(line, wanted)
         if category is not None and verdict is not False:
             verdict = _both(verdict, _has_member(line, "category", category))
@@ -56,7 +59,7 @@ def over_behaviours(
         return records
     texts = [("action", action)] if item_id is None else [("action", action), ("item_id", item_id)]
 
-    def part(record: Record) -> Number | Unknown | None:
+    def part(record: Record) -> Part | None:
         verdict = _texts(record, texts)
         if item_set is not None and verdict is not False:
             verdict = _both(verdict, _has_member(record, "item_sets", item_set))
@@ -106,7 +109,7 @@ def quantity(record: Record) -> Number | Unknown:
     return value  # type: ignore[return-value]  # is_number has just said so
 
 
-def amount(line: Record) -> Number | Unknown:
+def amount(line: Record) -> Part:
     """What the line is worth before discounts, in minor units."""
     price = line.get("price_minor")
     if price is None:
@@ -117,7 +120,7 @@ def amount(line: Record) -> Number | Unknown:
     if isinstance(pieces, Unknown):
         return pieces
     whole = int(price)  # type: ignore[call-overload]  # as above
-    return whole * pieces if isinstance(pieces, int) else as_number(whole * exact(pieces))
+    return whole * (pieces if isinstance(pieces, int) else exact(pieces))
 
 
 def _texts(record: Record, wanted: Iterable[tuple[str, str]]) -> bool | Unknown:
@@ -167,15 +170,15 @@ def _both(one: bool | Unknown, other: bool | Unknown) -> bool | Unknown:
     return other if one is True else one
 
 
-def _measured(record: Record, verdict: bool | Unknown, measure: Measure) -> Number | Unknown | None:
+def _measured(record: Record, verdict: bool | Unknown, measure: Measure) -> Part | None:
     if verdict is False:
         return None
     return measure(record) if verdict is True else verdict
 
 
-def _summed(what: str, parts: Iterable[Number | Unknown | None]) -> Number | Unknown:
+def _summed(what: str, parts: Iterable[Part | None]) -> Number | Unknown:
     """The sum over the records called `what`; None for one that is not meant, unknown as soon as one of them is."""
-    known: list[Number] = []
+    known: list[Number | Fraction] = []
     for index, part in enumerate(parts):
         if part is None:
             continue

@@ -11,7 +11,7 @@ from tactics.rules.blocks import default_registry
 from tactics.rules.codec import parse
 from tactics.rules.plan import SELECTORS
 from tactics.rules.registry import Registry
-from tactics.rules.tree import Alias, And, Block, Node, Not, Or, So, Tiers
+from tactics.rules.tree import Alias, Block, Node, children
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +67,8 @@ def needs(rule: object, registry: Registry | None = None) -> Needs:
 def _blocks(node: Node) -> Iterator[Block]:
     if isinstance(node, Block):
         yield node
-    for child in _children(node):
+    for child in children(node):
         yield from _blocks(child)
-
-
-def _children(node: Node) -> list[Node]:
-    if isinstance(node, Block):
-        return [value for value in node.params.values() if isinstance(value, Block)]
-    if isinstance(node, Not):
-        return [node.condition]
-    if isinstance(node, (And, Or)):
-        return list(node.conditions)
-    if isinstance(node, So):
-        return [*([] if node.when is None else [node.when]), *node.then]
-    return list(node.steps) if isinstance(node, Tiers) else []
 
 
 def _known(block: Block, name: str) -> Any:

@@ -249,7 +249,11 @@ class _Planner:
         name_of: Callable[[str], str] = str if definition.kind == "action" else python_name
         constants: dict[str, Any] = {}
         resources: list[tuple[str, Parameter, PlannedBlock]] = []
-        for name, value in node.params.items():
+        # As declared, whatever the order in which the rule has them: it decides which unknown is told.
+        for name in definition.parameters:
+            if name not in node.params:
+                continue
+            value = node.params[name]
             if isinstance(value, Block):
                 source = self.block(value, pointer(path, "params", name))
                 resources.append((name_of(name), definition.parameters[name], source))

@@ -42,4 +42,16 @@ class RuleError(ValueError):
 
 def pointer(path: str, *steps: object) -> str:
     """`path` with further steps appended, escaped as RFC 6901 asks."""
-    return path + "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+    for step in steps:
+        text = step if isinstance(step, str) else _text(step)
+        if "~" in text or "/" in text:
+            text = text.replace("~", "~0").replace("/", "~1")
+        path = f"{path}/{text}"
+    return path
+
+
+def _text(step: object) -> str:
+    try:
+        return str(step)
+    except ValueError:  # an integer of more digits than Python writes
+        return "…"

@@ -44,8 +44,8 @@ class Section:
 
 
 def is_count(value: Any) -> None:
-    """Make sure that the value is a whole number from 0 on."""
-    if value.__class__ is not int or value < 0:
+    """Make sure that the value is a whole number from 0 on, of no extraordinary size."""
+    if value.__class__ is not int or not 0 <= value <= _LARGEST:
         raise Unclear
 
 

@@ -18,7 +18,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from tactics.rules.asked import Asked, LeastAsked, Questions, TextAsked, ask
 from tactics.rules.blocks import default_registry
 from tactics.rules.compiler import CompiledRule
-from tactics.rules.engine import compile_rule
+from tactics.rules.engine import well_formed
 from tactics.rules.evaluation import Decision
 from tactics.rules.family import Family
 from tactics.rules.registry import Registry
@@ -43,6 +43,7 @@ class _Program:
 
     `shared` has to hold for any step. Then the first of `steps` wins whose own questions hold, or, in a ladder that gives
     `every` step, all those do. `whole`: only the compiled rule can tell how often it holds, or whether it can be given.
+    `only`: nothing more is asked, and this is found.
     """
 
     index: int
@@ -50,6 +51,7 @@ class _Program:
     steps: tuple[tuple[tuple[Asked, ...], int, Any], ...]
     every: bool
     whole: bool
+    only: tuple[int, Any] | None
 
 
 @dataclass(slots=True)
@@ -97,7 +99,7 @@ class RuleSet(Generic[K]):
         self._compiled: list[CompiledRule] = []
         for key, rule in rules:
             self._keys.append(key)
-            self._compiled.append(compile_rule(rule, self._registry))
+            self._compiled.append(well_formed(rule, self._registry))
         self._asked: dict[str, Asked] = {}
         self._open = _Bucket()
         self._by_text: dict[tuple[str, str], dict[str, _Bucket]] = {}
@@ -145,12 +147,16 @@ class RuleSet(Generic[K]):
         self._run(bucket.rest, questions, found)
 
     def _run(self, programs: Sequence[_Program], questions: Questions, found: list[tuple[int, Match[K]]]) -> None:
+        answers = questions.answers
         for program in programs:
             for asked in program.shared:
-                if not asked.holds(questions):
+                # What was answered before is looked up here: most rules end so.
+                if not (answers[asked.number] if asked.number in answers else asked.holds(questions)):
                     break
             else:
-                if program.whole:
+                if program.only is not None:
+                    found.append(program.only)
+                elif program.whole:
                     self._decide((program,), questions, found)
                 elif program.every:
                     self._run_every(program, questions, found)
@@ -234,12 +240,15 @@ class RuleSet(Generic[K]):
             )
             for at in order
         ]
+        whole, every = self._needs_whole(rule), mode == "all"
+        asks_more = whole or every or own[0][0]
         return _Program(
             index,
             tuple(asked for asked in shared if asked not in held),
             tuple(own),
-            every=mode == "all",
-            whole=self._needs_whole(rule),
+            every=every,
+            whole=whole,
+            only=None if asks_more else (index, own[0][2]),
         )
 
     def _needs_whole(self, rule: Rule) -> bool:

@@ -184,6 +184,19 @@ class Tiers(Node):
 Rule: TypeAlias = Condition | So | Tiers
 
 
+def children(node: Node) -> list[Node]:
+    """The nodes right below a node: its blocks and open parameters, its conditions, its steps."""
+    if isinstance(node, Block):
+        return [value for value in node.params.values() if isinstance(value, Node)]
+    if isinstance(node, Not):
+        return [node.condition]
+    if isinstance(node, (And, Or)):
+        return list(node.conditions)
+    if isinstance(node, So):
+        return [*([] if node.when is None else [node.when]), *node.then]
+    return list(node.steps) if isinstance(node, Tiers) else []
+
+
 def so(*parts: Condition) -> So:
     """Build a `So`: the condition first, unless it is left out, then one action or more.
 

@@ -64,7 +64,7 @@ def exact(value: Number) -> Fraction:
     return Fraction(value) if isinstance(value, int) else Fraction(repr(value))
 
 
-def total(values: Iterable[Number]) -> Number | Unknown:
+def total(values: Iterable[Number | Fraction]) -> Number | Unknown:
     """The sum, without the drift of binary fractions; unknown when no number can hold it."""
     whole = 0
     parts: Fraction | None = None
@@ -72,7 +72,7 @@ def total(values: Iterable[Number]) -> Number | Unknown:
         if isinstance(value, int):
             whole += value
         else:
-            parts = (parts or Fraction()) + exact(value)
+            parts = (parts or Fraction()) + (value if isinstance(value, Fraction) else exact(value))
     return whole if parts is None else as_number(parts + whole)
 
 

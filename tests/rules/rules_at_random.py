@@ -4,6 +4,7 @@ All are hypothesis strategies of canonical JSON data: `to_json(parse(rule)) == r
 
 - `rules()`: a `so`, a ladder of each mode, or a bare condition, over every standard block. No open aliases.
 - `conditions(leaves=12)`: conditions alone, nested up to so many leaves deep and wide.
+- `single_conditions()`: one condition block.
 - `open_rules()`: `(open, values, closed)`: a rule with aliases, what to bind them to, and the rule that this gives.
 - `facts()`, `orders()`, `item_ids()`: what to evaluate them on; `only_json=True` for what JSON text can say.
 
@@ -40,7 +41,18 @@ from tests.rules.facts_at_random import (
     some,
 )
 
-__all__ = ["Json", "actions", "conditions", "facts", "item_ids", "open_rules", "orders", "resources", "rules"]
+__all__ = [
+    "Json",
+    "actions",
+    "conditions",
+    "facts",
+    "item_ids",
+    "open_rules",
+    "orders",
+    "resources",
+    "rules",
+    "single_conditions",
+]
 
 Strategies = Mapping[str, st.SearchStrategy[Any]]
 
@@ -160,6 +172,11 @@ _LEAVES: st.SearchStrategy[Json] = st.one_of(
     _within(TIMELY, mostly(some(MOMENTS), TIMELY, 5)),
     made("condition", "exists", {"value": mostly(resources(), SCALARS | st.lists(SCALARS, max_size=2))}),
 )
+
+
+def single_conditions() -> st.SearchStrategy[Json]:
+    """One condition block, over every kind of value."""
+    return _LEAVES
 
 
 @cache

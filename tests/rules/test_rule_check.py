@@ -14,6 +14,7 @@ from tactics import rules
 from tactics.rules import Alias, Registry, amount_at_least, calculate, check, condition, parse, resource, so, tiers
 from tactics.rules.blocks import STANDARD_BLOCKS
 from tactics.rules.cases import MAX_CASES, MAX_WORK
+from tactics.rules.check import MAX_NODES, MAX_TOLD
 from tactics.rules.parameter import flag, number
 
 COUPON = rules.send_coupon("c")
@@ -218,3 +219,20 @@ def test_rubbish_ends_in_an_answer(rubbish: object) -> None:
     answer = check(rubbish)
     assert not answer["ok"]
     assert all(one["severity"] == "error" for one in answer["problems"])
+
+
+def test_rubbish_in_great_number_is_told_only_in_part() -> None:
+    """A machine's million mistakes cost no more than a person's few: strange keys and hints are capped, not the verdict."""
+    keys = {f"k{index}": 1 for index in range(3 * MAX_TOLD)}
+    for rubbish in (
+        {"and": [], **keys},
+        {"block": "pbb.condition.exists", "params": {"value": 1, **keys}},
+        {"block": "pbb.condition.exists", "params": {"value": 1}, **keys},
+    ):
+        assert MAX_TOLD <= len(check(rubbish)["problems"]) <= MAX_TOLD + 1
+    unknown = {"block": "pbb.condition.amount_at_lest", "params": {}}
+    told_ = [one["message"] for one in check({"and": [unknown] * 3 * MAX_TOLD})["problems"]]
+    assert len(told_) == 3 * MAX_TOLD
+    assert sum("did you mean" in one for one in told_) == MAX_TOLD
+    many = [one["code"] for one in check({"and": [unknown] * 3 * MAX_NODES})["problems"]]
+    assert (many.count("limit"), many.count("unknown_block")) == (1, MAX_NODES - 1)

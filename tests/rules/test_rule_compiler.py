@@ -8,6 +8,7 @@ import json
 import pickle
 import threading
 import weakref
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -313,3 +314,39 @@ def test_explain_has_every_value_and_number_of_times() -> None:
     assert "times" not in condition["children"][1]
     assert action["resources"][0]["unknown"] == "user.points is missing"
     assert tree["verdict"] is None
+
+
+@pytest.mark.parametrize("block", [rules.order_amount(), rules.item_amount("1"), rules.order_amount("app")])
+def test_a_price_out_of_range_is_unknown(block: rules.Block) -> None:
+    """A price that no number holds is unknown, also on a line that adds nothing to the sum."""
+    line = {"item_id": "1", "sales_channel": "app", "price_minor": 10**400, "quantity": 0}
+    assert calculate(rules.amount_below(block, 5), {"order": {"lines": [line]}}).status == "unknown"
+
+
+def test_order_of_parameters_says_nothing() -> None:
+    """Rules that say the same answer the same, whichever parameter stands first."""
+    window, action = rules.user_attribute("bad"), rules.user_attribute("gone")
+    params = {"action": action, "window_s": window}
+    facts = {"user": {"bad": "x"}, "behaviours": [], "now": "2024-01-01T00:00:00Z"}
+    for given in (params, dict(reversed(params.items()))):
+        count = rules.Block("pbb.resource.behaviour_count", given, "resource")
+        assert calculate(rules.exists(count), facts, Registry(STANDARD_BLOCKS)).status == "not_matched"
+
+
+def test_what_is_enough_holds_once_at_least() -> None:
+    """An amount that reaches a threshold holds once, also where decimals would say a little less."""
+    at = 10000000000000000905969664
+    rule = rules.amount_at_least(rules.user_attribute("n"), at, enable_multiple=True)
+    found = calculate(rules.so(rule, rules.give_points(1)), {"user": {"n": 1e25}})
+    assert [effect["times"] for effect in found.effects] == [1]
+
+
+def test_fractions_are_summed_before_they_are_rounded() -> None:
+    """What an order is worth is exact until it is one number."""
+    lines = [
+        {"price_minor": 9953, "quantity": 0.762280082457942},
+        {"price_minor": 7298, "quantity": 0.26633056045725956},
+    ]
+    exact_sum = sum(Fraction(line["price_minor"]) * Fraction(repr(line["quantity"])) for line in lines)
+    between = rules.amount_between(rules.order_amount(), float(exact_sum), float(exact_sum))
+    assert calculate(between, {"order": {"lines": lines}}).matched

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tactics.rules import Registry, calculate, check, default_registry, dumps, loads, parse, to_json
 from tests.rules.agreement import disagreement, registry_of
 from tests.rules.plain_rule import Variants, plain_answer
-from tests.rules.rules_at_random import Json, conditions, facts, item_ids, resources, rules
+from tests.rules.rules_at_random import Json, conditions, facts, item_ids, resources, rules, single_conditions
 from tests.rules.test_rule_rubbish import ANY_FACTS
 
-many = settings(max_examples=400)
+many = settings(max_examples=200)
 
 
 @many
@@ -25,7 +25,14 @@ def test_the_engine_says_what_the_plain_evaluation_says(rule: Json, facts: Any, 
     assert disagreement(rule, facts, item_id) is None
 
 
-@settings(max_examples=200)
+@settings(max_examples=400)
+@given(single_conditions(), facts(), item_ids())
+def test_they_agree_on_every_single_condition(condition: Json, facts: Any, item_id: str | None) -> None:
+    """Each alone, where no other hides what it says."""
+    assert disagreement(condition, facts, item_id) is None
+
+
+@settings(max_examples=100)
 @given(rules(), ANY_FACTS)
 def test_they_agree_on_facts_of_any_shape(rule: Json, facts: Any) -> None:
     """Also on facts that nobody would call facts."""
@@ -124,7 +131,7 @@ def test_random_rules_use_every_standard_block() -> None:
     """A standard block that joins the engine has to join the plain evaluation and the random rules."""
     seen: set[str] = set()
 
-    @settings(max_examples=500, derandomize=True, database=None)
+    @settings(max_examples=400, derandomize=True, database=None)
     @given(rules())
     def draw(rule: Json) -> None:
         seen.update(blocks_in(rule))

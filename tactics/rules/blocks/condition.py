@@ -50,7 +50,8 @@ def amount_at_least(
         return False
     if not enable_multiple:
         return True
-    times = int(exact(amount) / exact(amount_at))
+    # The amount is enough, so it is once at least: as decimals the two may differ where as numbers they do not.
+    times = max(1, int(exact(amount) / exact(amount_at)))
     return times if max_multiple is None else min(times, max_multiple)
 
 
