@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from tactics.rules.blocks import resource as standard
 from tactics.rules.facts import Facts
-from tactics.rules.quick import Unclear, is_count
+from tactics.rules.quick import LARGEST, Unclear, is_count
 from tactics.rules.registry import Registry
 from tactics.rules.tree import Block
 from tactics.rules.value import Unknown
@@ -22,6 +22,10 @@ Measured = Literal["quantity", "no_batch_quantity", "amount"]
 Field = Literal["item_id", "sku", "category", "sales_channel"]
 # Totals by key (None is the whole order); a total of None is left to the exact evaluation.
 Totals: TypeAlias = dict[str | None, Any]
+
+
+# As in `quick`: one object, which no other number is.
+_ONE = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,45 +87,57 @@ def _quantities(lines: list[Any], field: str | None) -> Totals:
     found: Totals = {}
     so_far = found.get
     for line in lines:
-        key = line.get(field) if field is not None else None
-        if key is not None or field is None:
+        key = None if field is None else line.get(field)
+        if key.__class__ is str or field is None:
             pieces = line.get("quantity", 1)
-            if not (key is None or key.__class__ is str):
-                raise Unclear
-            is_count(pieces)
+            if not (pieces > 1 or pieces is _ONE):
+                is_count(pieces)
             found[key] = so_far(key, 0) + pieces
-    return found
+        elif key is not None:
+            raise Unclear
+    return _whole(found)
 
 
 def _no_batch_quantities(lines: list[Any], field: str | None) -> Totals:
     found: Totals = {}
     so_far = found.get
     for line in lines:
-        batch = line.get("batch")
-        key = line.get(field)
-        if key is not None:
-            if key.__class__ is not str or not (batch is None or batch.__class__ is str):
-                raise Unclear
-            if batch is None:
+        key = None if field is None else line.get(field)
+        if key.__class__ is str or field is None:
+            if line.get("batch") is None:
                 pieces = line.get("quantity", 1)
-                is_count(pieces)
+                if not (pieces > 1 or pieces is _ONE):
+                    is_count(pieces)
                 found[key] = so_far(key, 0) + pieces
-    return found
+            elif line["batch"].__class__ is not str:
+                raise Unclear
+        elif key is not None:
+            raise Unclear
+    return _whole(found)
 
 
 def _amounts(lines: list[Any], field: str | None) -> Totals:
     found: Totals = {}
     so_far = found.get
     for line in lines:
-        key = line.get(field) if field is not None else None
-        if key is not None or field is None:
+        key = None if field is None else line.get(field)
+        if key.__class__ is str or field is None:
             pieces = line.get("quantity", 1)
             price = line["price_minor"]
-            if not (key is None or key.__class__ is str):
-                raise Unclear
-            is_count(pieces)
-            is_count(price)
+            if not (price > 1 and (pieces > 1 or pieces is _ONE)):
+                is_count(pieces)
+                is_count(price)
             found[key] = so_far(key, 0) + price * pieces
+        elif key is not None:
+            raise Unclear
+    return _whole(found)
+
+
+def _whole(found: Totals) -> Totals:
+    """The totals, which are whole numbers of no extraordinary size: a fraction, or a giant, shows in their sum."""
+    total = sum(found.values())
+    if total.__class__ is not int or total > LARGEST:
+        raise Unclear
     return found
 
 

@@ -119,7 +119,7 @@ def amount(line: Record) -> Part:
     pieces = quantity(line)
     if isinstance(pieces, Unknown):
         return pieces
-    whole = int(price)  # type: ignore[call-overload]  # as above
+    whole: int = int(price)  # type: ignore[call-overload]  # as above
     return whole * (pieces if isinstance(pieces, int) else exact(pieces))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 _ONE = 1
 # Sums beyond this are for exact arithmetic.
-_LARGEST = 2**62
+LARGEST = 2**62
 
 
 class Unclear(Exception):  # says what was found; it never leaves the engine
@@ -45,7 +45,7 @@ class Section:
 
 def is_count(value: Any) -> None:
     """Make sure that the value is a whole number from 0 on, of no extraordinary size."""
-    if value.__class__ is not int or not 0 <= value <= _LARGEST:
+    if value.__class__ is not int or not 0 <= value <= LARGEST:
         raise Unclear
 
 
@@ -62,7 +62,7 @@ def quantity_where(facts: Any, field: str, text: str) -> int:
                 found += pieces
             else:
                 is_count(pieces)
-    if found.__class__ is not int or found > _LARGEST:
+    if found.__class__ is not int or found > LARGEST:
         raise Unclear
     return found
 
@@ -83,7 +83,7 @@ def no_batch_quantity_where(facts: Any, field: str, text: str) -> int:
                     is_count(pieces)
             elif line["batch"].__class__ is not str:
                 raise Unclear
-    if found.__class__ is not int or found > _LARGEST:
+    if found.__class__ is not int or found > LARGEST:
         raise Unclear
     return found
 
@@ -104,7 +104,7 @@ def amount_where(facts: Any, field: str, text: str) -> int:
             found += price * pieces
         elif value.__class__ is not str:
             raise Unclear
-    if found.__class__ is not int or found > _LARGEST:
+    if found.__class__ is not int or found > LARGEST:
         raise Unclear
     return found
 
@@ -121,7 +121,7 @@ def quantity_of_all(facts: Any) -> int:
             found += pieces
         else:
             is_count(pieces)
-    if found.__class__ is not int or found > _LARGEST:
+    if found.__class__ is not int or found > LARGEST:
         raise Unclear
     return found
 
@@ -144,7 +144,7 @@ def amount_of_all(facts: Any) -> int:
             is_count(pieces)
             is_count(price)
         found += price * pieces
-    if found.__class__ is not int or found > _LARGEST:
+    if found.__class__ is not int or found > LARGEST:
         raise Unclear
     return found
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from tactics.rules.asked import Asked, LeastAsked, Questions, TextAsked, ask
 from tactics.rules.blocks import default_registry
@@ -39,50 +39,61 @@ class Match(NamedTuple, Generic[K]):
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """What is left to ask of a rule that the index led to.
+    """What is left to ask of a rule that the index led to, once what its group shares holds.
 
-    `shared` has to hold for any step. Then the first of `steps` wins whose own questions hold, or, in a ladder that gives
-    `every` step, all those do. `whole`: only the compiled rule can tell how often it holds, or whether it can be given.
-    `only`: nothing more is asked, and this is found.
+    The first of `steps` wins whose own questions hold, or, in a ladder that gives `every` step, all those do. `whole`:
+    only the compiled rule can tell how often it holds, or whether it can be given. `ladder`: all that its steps ask is
+    how far the total that led here reaches, so it is what each needs at least, and what is found then.
     """
 
     index: int
-    shared: tuple[Asked, ...]
     steps: tuple[tuple[tuple[Asked, ...], int, Any], ...]
     every: bool
     whole: bool
-    only: tuple[int, Any] | None
+    ladder: tuple[tuple[Any, tuple[int, Any]], ...] | None
 
 
 @dataclass(slots=True)
-class _Entered:
-    """Programs in the order of what they need at least."""
+class _Group:
+    """Programs that share questions, in the order of the total that they need."""
 
+    shared: tuple[Asked, ...]
     least: list[Any] = field(default_factory=list)
     programs: list[_Program] = field(default_factory=list)
+
+    def add(self, program: _Program, least: Any) -> None:
+        at = bisect_right(self.least, least)
+        self.least.insert(at, least)
+        self.programs.insert(at, program)
+
+
+_Groups: TypeAlias = dict[tuple[Asked, ...], _Group]
 
 
 @dataclass(slots=True)
 class _Bucket:
     """Programs by what the order has to reach; `rest` are those that ask for no such thing."""
 
-    least: dict[Family, dict[str | None, _Entered]] = field(default_factory=dict)
-    rest: list[_Program] = field(default_factory=list)
+    least: dict[Family, dict[str | None, _Groups]] = field(default_factory=dict)
+    rest: _Groups = field(default_factory=dict)
 
-    def add(self, program: _Program, need: LeastAsked | None) -> None:
+    def add(self, program: _Program, shared: tuple[Asked, ...], need: LeastAsked | None) -> None:
         if need is None:
-            self.rest.append(program)
-            return
-        entered = self.least.setdefault(need.family, {}).setdefault(need.key, _Entered())
-        at = bisect_right(entered.least, need.least)
-        entered.least.insert(at, need.least)
-        entered.programs.insert(at, program)
+            self.rest.setdefault(shared, _Group(shared)).add(program, 0)
+        else:
+            groups = self.least.setdefault(need.family, {}).setdefault(need.key, {})
+            groups.setdefault(shared, _Group(shared)).add(program, need.least)
 
     def programs(self) -> Iterator[_Program]:
         for by_key in self.least.values():
-            for entered in by_key.values():
-                yield from entered.programs
-        yield from self.rest
+            for groups in by_key.values():
+                yield from _programs(groups)
+        yield from _programs(self.rest)
+
+
+def _programs(groups: _Groups) -> Iterator[_Program]:
+    for group in groups.values():
+        yield from group.programs
 
 
 class RuleSet(Generic[K]):
@@ -136,38 +147,44 @@ class RuleSet(Generic[K]):
         for family, by_key in bucket.least.items():
             totals = questions.totals(family)
             # The fewer keys are looked up among the more.
-            keys = totals if len(totals) <= len(by_key) else by_key
-            for key in keys:
+            for key in totals if len(totals) <= len(by_key) else by_key:
                 if key in by_key and key in totals:
-                    entered, total = by_key[key], totals[key]
+                    total = totals[key]
                     if total is None:
-                        self._decide(entered.programs, questions, found)
+                        self._decide(_programs(by_key[key]), questions, found)
                     else:
-                        self._run(entered.programs[: bisect_right(entered.least, total)], questions, found)
-        self._run(bucket.rest, questions, found)
+                        self._run(by_key[key], total, questions, found)
+        self._run(bucket.rest, 0, questions, found)
 
-    def _run(self, programs: Sequence[_Program], questions: Questions, found: list[tuple[int, Match[K]]]) -> None:
+    def _run(self, groups: _Groups, total: Any, questions: Questions, found: list[tuple[int, Match[K]]]) -> None:
         answers = questions.answers
-        for program in programs:
-            for asked in program.shared:
-                # What was answered before is looked up here: most rules end so.
+        for group in groups.values():
+            if group.least[0] > total:
+                continue
+            for asked in group.shared:
+                # What was answered before is looked up here: most groups end so.
                 if not (answers[asked.number] if asked.number in answers else asked.holds(questions)):
                     break
             else:
-                if program.only is not None:
-                    found.append(program.only)
-                elif program.whole:
-                    self._decide((program,), questions, found)
-                elif program.every:
-                    self._run_every(program, questions, found)
-                else:
-                    for own, _, match in program.steps:
-                        for asked in own:
-                            if not asked.holds(questions):
+                for program in group.programs[: bisect_right(group.least, total)]:
+                    if program.ladder is None:
+                        self._run_steps(program, questions, found)
+                    else:
+                        for least, match in program.ladder:
+                            if total >= least:
+                                found.append(match)
                                 break
-                        else:
-                            found.append((program.index, match))
-                            break
+
+    def _run_steps(self, program: _Program, questions: Questions, found: list[tuple[int, Match[K]]]) -> None:
+        if program.whole:
+            self._decide((program,), questions, found)
+        elif program.every:
+            self._run_every(program, questions, found)
+        else:
+            for own, _, match in program.steps:
+                if all(asked.holds(questions) for asked in own):
+                    found.append((program.index, match))
+                    break
 
     def _run_every(self, program: _Program, questions: Questions, found: list[tuple[int, Match[K]]]) -> None:
         won = tuple((step, 1) for own, step, _ in program.steps if all(asked.holds(questions) for asked in own))
@@ -211,45 +228,34 @@ class RuleSet(Generic[K]):
         texts = [asked for asked in shared if isinstance(asked, TextAsked) and len(asked.texts) <= _MOST_TEXTS]
         text = max(texts, key=lambda asked: spread[asked.section, asked.name], default=None)
         need = _need(steps)
-        program = self._program(index, steps, shared, text, need)
+        # What led here holds.
+        held = {text, need if need is not None and need.exact else None}
         buckets = [self._open]
         if text is not None:
             by_text = self._by_text.setdefault((text.section, text.name), {})
             buckets = [by_text.setdefault(one, _Bucket()) for one in text.texts]
+        program = self._program(index, steps, {*held, *shared}, need)
         for bucket in buckets:
-            bucket.add(program, need)
+            bucket.add(program, tuple(asked for asked in shared if asked not in held), need)
 
     def _program(
-        self,
-        index: int,
-        steps: list[list[Asked]],
-        shared: list[Asked],
-        text: TextAsked | None,
-        need: LeastAsked | None,
+        self, index: int, steps: list[list[Asked]], held: set[Asked | None], need: LeastAsked | None
     ) -> _Program:
         rule = self._compiled[index].rule
         mode = rule.mode if isinstance(rule, Tiers) else "first"
-        # What led here holds.
-        held = {text, need if need is not None and need.exact else None}
         order = range(len(steps) - 1, -1, -1) if mode == "highest" else range(len(steps))
         own = [
             (
-                tuple(asked for asked in dict.fromkeys(steps[at]) if asked not in held and asked not in shared),
+                tuple(asked for asked in dict.fromkeys(steps[at]) if asked not in held),
                 at,
                 Match(self._keys[index], Decision("matched", ((at, 1),) if isinstance(rule, (So, Tiers)) else ())),
             )
             for at in order
         ]
         whole, every = self._needs_whole(rule), mode == "all"
-        asks_more = whole or every or own[0][0]
-        return _Program(
-            index,
-            tuple(asked for asked in shared if asked not in held),
-            tuple(own),
-            every=every,
-            whole=whole,
-            only=None if asks_more else (index, own[0][2]),
-        )
+        rungs = [(_least(asked, need), (index, match)) for asked, _, match in own]
+        is_ladder = not (whole or every) and all(least is not None for least, _ in rungs)
+        return _Program(index, tuple(own), every=every, whole=whole, ladder=tuple(rungs) if is_ladder else None)
 
     def _needs_whole(self, rule: Rule) -> bool:
         """Whether a step counts, or gives what is only known from the facts."""
@@ -260,6 +266,16 @@ class RuleSet(Generic[K]):
             or any(isinstance(value, Block) for action in step.then for value in action.params.values())
             for step, _ in steps_of(rule)
         )
+
+
+def _least(own: Sequence[Asked], need: LeastAsked | None) -> Any:
+    """The total of what led here from which on a step holds that asks this of its own; None where it asks for more."""
+    if not own:
+        # What led here is all that is asked; where nothing did, any total will do.
+        return 0 if need is None else need.least
+    one = own[0]
+    same = len(own) == 1 and isinstance(one, LeastAsked) and need is not None
+    return one.least if same and one.exact and (one.family, one.key) == (need.family, need.key) else None  # type: ignore[attr-defined,union-attr]  # just checked
 
 
 def _need(steps: list[list[Asked]]) -> LeastAsked | None:

@@ -328,8 +328,8 @@ def test_order_of_parameters_says_nothing() -> None:
     window, action = rules.user_attribute("bad"), rules.user_attribute("gone")
     params = {"action": action, "window_s": window}
     facts = {"user": {"bad": "x"}, "behaviours": [], "now": "2024-01-01T00:00:00Z"}
-    for given in (params, dict(reversed(params.items()))):
-        count = rules.Block("pbb.resource.behaviour_count", given, "resource")
+    for ordered in (params, dict(reversed(params.items()))):
+        count = rules.Block("pbb.resource.behaviour_count", ordered, "resource")
         assert calculate(rules.exists(count), facts, Registry(STANDARD_BLOCKS)).status == "not_matched"
 
 
