@@ -22,8 +22,9 @@ from tactics.rules.reason import asked_for
 from tactics.rules.registry import Registry
 from tactics.rules.shape import Outline, Shape
 from tactics.rules.tree import Block, Rule
+from tactics.rules.typed import ask_elsewhere
 from tactics.rules.value import plain
-from tactics.rules.writer import EXACTLY, MAKE_RUN, ShapeWriter, steps_of
+from tactics.rules.writer import EXACTLY, MAKE_RUN, Form, ShapeWriter, steps_of
 
 Decide: TypeAlias = Callable[..., Decision]
 # Shapes kept at most; beyond, they are written anew.
@@ -48,12 +49,12 @@ class CompiledRule:
     @cached_property
     def decide(self) -> Decide:
         """The compiled function: `decide(facts, item_id=None)`."""
-        return self._build(words=True)
+        return self._build("decide")
 
     @cached_property
     def matches(self) -> Callable[..., bool]:
         """As `decide`, with nothing but whether the rule holds: `matches(facts, item_id=None)`."""
-        return self._build(words=False)
+        return self._build("matches")
 
     @cached_property
     def decide_json(self) -> Callable[..., Decision]:
@@ -61,7 +62,7 @@ class CompiledRule:
 
         With msgspec installed, only what the rule reads is decoded. Raises RuleError for what is not JSON.
         """
-        return over_json(self.decide, Outline(self.rule).blocks, self.registry)
+        return over_json(self.decide, lambda: self._build("typed"), Outline(self.rule).blocks, self.registry)
 
     @cached_property
     def plan(self) -> Plan:
@@ -108,23 +109,23 @@ class CompiledRule:
                 params["item_id"] = item_id
             yield {"block": block, "params": params, "times": times}
 
-    def _build(self, *, words: bool) -> Callable[..., Any]:
+    def _build(self, form: Form) -> Callable[..., Any]:
         outline = Outline(self.rule)
-        shape = self._shape(outline, words=words)
+        shape = self._shape(outline, form)
         names = shape.globals_of(outline.blocks)
-        names[EXACTLY] = self.exactly
-        if shape.needs_run:
+        names[EXACTLY] = ask_elsewhere if form == "typed" else self.exactly
+        if shape.exact:
             names[MAKE_RUN] = self.run
             planned = {node.path: node for node in _conditions(self.plan)}
             names.update((name, _sure(planned[path])) for name, path in shape.exact)
         return FunctionType(shape.code, names, "decide", (None,))
 
-    def _shape(self, outline: Outline, *, words: bool) -> Shape:
+    def _shape(self, outline: Outline, form: Form) -> Shape:
         """The shape of the rule, written if no rule of this shape was compiled lately."""
-        key = (words, outline.key)
+        key = (form, outline.key)
         shape: Shape | None = self.registry.shapes.get(key)
         if shape is None:
-            shape = ShapeWriter(self.rule, self.registry, outline, words=words).shape()
+            shape = ShapeWriter(self.rule, self.registry, outline, form).shape()
             if len(self.registry.shapes) >= _MOST_SHAPES:
                 self.registry.shapes.clear()
             if len(outline.key) <= _LARGEST_SHAPE:

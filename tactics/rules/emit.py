@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from tactics.rules import certain, syntax
 from tactics.rules.block import BlockDefinition
 from tactics.rules.blocks import condition as standard
+from tactics.rules.inline import set_in, template_of
 from tactics.rules.problem import RuleError, pointer
 from tactics.rules.quick import Quick, Section
 from tactics.rules.registry import Registry
@@ -81,10 +82,20 @@ def counts(node: Block, registry: Registry) -> bool:
 
 
 class Emitter:
-    """Writes the expressions of one shape of rules, and gathers the globals and locals that they use."""
+    """Writes the expressions of one shape of rules, and gathers the globals and locals that they use.
 
-    def __init__(self, registry: Registry, outline: Outline, writers: Mapping[Any, Writer]) -> None:
+    `writers` write condition blocks, by what computes them; `instead` are functions to use in quick ones' place.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        outline: Outline,
+        writers: Mapping[Any, Writer],
+        instead: Mapping[Callable[..., Any], Callable[..., Any]],
+    ) -> None:
         self.registry = registry
+        self._instead = instead
         self._writers = writers
         self.names: dict[str, Any] = {"__builtins__": {}, "str": str, "int": int}
         self.drawn: list[Drawn] = []
@@ -165,20 +176,27 @@ class Emitter:
         definition = self.registry.get(node.block)
         if definition is None:
             raise RuleError.of(path, "unknown_block", f"there is no block {node.block!r}")
-        write = self._writers.get(definition.implementation) if not definition.scenes else None
-        subject = node.params.get(definition.subject or "")
-        others = [value for key, value in node.params.items() if key != definition.subject]
-        if write and self._quick(subject) and not any(isinstance(one, (Block, Alias)) for one in others):
-            written = write(self, node, subject, known)
+        if self._is_written(node):
+            subject = node.params[definition.subject or ""]
+            written = self._writers[definition.implementation](self, node, subject, known)
             if written is not None:
                 return written[0], written[1], written[1]
         verdict = f"exact{len(self.exact)}"
         self.exact.append((verdict, path))
         return call(name(verdict), name(RUN)), known, known
 
+    def _is_written(self, node: Block) -> bool:
+        """Whether the condition may have an expression of its own: over a quick resource, with constants beside it."""
+        definition = self.registry.get(node.block)
+        if definition is None or definition.scenes or definition.implementation not in self._writers:
+            return False
+        others = [value for key, value in node.params.items() if key != definition.subject]
+        is_quick = self._quick(node.params.get(definition.subject or "")) is not None
+        return is_quick and not any(isinstance(one, (Block, Alias)) for one in others)
+
     def value(self, node: Any, known: Known) -> tuple[ast.expr, str, Known]:
         """The resource where it is first used, the local that has it from then on, and what is known by then."""
-        local = self._locals.setdefault(self._outline.number(node), f"found{len(self._locals)}")
+        local = self._local(node)
         if local in known:
             return name(local), local, known
         first: ast.expr = syntax.NamedExpr(syntax.Name(local, _STORE), self._fetch(node))
@@ -190,6 +208,31 @@ class Emitter:
         self._computed.add(local)
         return first, local, known | {local}
 
+    def beforehand(self, node: Condition, known: Known) -> tuple[list[ast.stmt], Known]:
+        """Statements that compute what the condition asks first, in place, and what is known then; none where it is."""
+        while not isinstance(node, Block):
+            node = node.condition if isinstance(node, Not) else node.conditions[0]
+        definition = self.registry.get(node.block)
+        subject = node.params.get((definition.subject if definition else None) or "")
+        if not isinstance(subject, Block) or not self._is_written(node) or not self._is_sum(subject):
+            return [], known
+        local = self._local(subject)
+        fetched = self._fetch(subject)
+        if local in known or local in self._computed or not isinstance(fetched, ast.Call):
+            return [], known
+        template = template_of(self.names[fetched.func.id]) if isinstance(fetched.func, ast.Name) else None
+        if template is None:
+            return [], known
+        self.names.update(template.used)
+        self._computed.add(local)
+        return set_in(template, fetched.args, local), known | {local}
+
+    def _quickly(self, function: Callable[..., Any]) -> ast.expr:
+        return self.function(self._instead.get(function, function), "quick")
+
+    def _local(self, resource: Block) -> str:
+        return self._locals.setdefault(self._outline.number(resource), f"found{len(self._locals)}")
+
     def _fetch(self, node: Block) -> ast.expr:
         definition = self.registry.get(node.block)
         quick = definition.quick if definition else None
@@ -199,8 +242,8 @@ class Emitter:
         if definition is None or quick is None:
             raise RuleError.of("", "unknown_block", f"there is no block {node.block!r}")
         given = [constant(one) for one in quick.given]
-        whole = None if quick.whole is None else call(self.function(quick.whole, "whole"), name(FACTS))
-        compute = self.function(quick.compute, "quick")
+        whole = None if quick.whole is None else call(self._quickly(quick.whole), name(FACTS))
+        compute = self._quickly(quick.compute)
         if whole is None or node.params:
             values = [self.draw(node, key) if key in node.params else constant(None) for key in definition.parameters]
             return call(compute, name(FACTS), *given, *values)

@@ -7,18 +7,19 @@ its decoder can say, and facts that it refuses, go the way of all other facts. S
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
-from types import FunctionType, new_class
-from typing import Annotated, Any, TypeAlias, TypedDict, cast
+from types import new_class
+from typing import Annotated, Any, TypeAlias, TypedDict
 
 from tactics.rules import quick
 from tactics.rules.evaluation import Decision
 from tactics.rules.problem import RuleError
-from tactics.rules.quick import Quick, Section, Unclear
+from tactics.rules.quick import Quick, Section
 from tactics.rules.registry import Registry
 from tactics.rules.tree import Block
+from tactics.rules.typed import TYPED
 from tactics.rules.written import WRITERS
 
 _HAS_MSGSPEC = find_spec("msgspec") is not None
@@ -28,10 +29,15 @@ DecideJson: TypeAlias = Callable[..., Decision]
 _LARGEST = 2**62
 
 
-def over_json(decide: Callable[..., Decision], blocks: list[Block], registry: Registry) -> DecideJson:
+def over_json(
+    decide: Callable[..., Decision],
+    typed: Callable[[], Callable[..., Decision]],
+    blocks: list[Block],
+    registry: Registry,
+) -> DecideJson:
     """A compiled rule's `decide` over JSON text: `decide_json(text, item_id=None)`.
 
-    Raises RuleError for text that is not JSON.
+    `typed` makes the rule's function for lines that were decoded for it. Raises RuleError for text that is not JSON.
     """
 
     def plainly(text: bytes | str, item_id: str | None = None) -> Decision:
@@ -44,13 +50,11 @@ def over_json(decide: Callable[..., Decision], blocks: list[Block], registry: Re
     decode = _decoder(blocks, registry)
     if decode is None:
         return plainly
-    names = {**decide.__globals__, "exactly": _unclear}
-    names.update((name, _TYPED[value]) for name, value in names.items() if _is_untyped(value))
-    typed = FunctionType(decide.__code__, names, "decide", (None,))
+    quickly = typed()
 
     def decide_json(text: bytes | str, item_id: str | None = None) -> Decision:
         try:
-            return cast("Decision", typed(decode(text), item_id))
+            return quickly(decode(text), item_id)
         except Exception:  # noqa: BLE001 -- the facts are not what was decoded for; the plain way judges any
             return plainly(text, item_id)
 
@@ -77,7 +81,7 @@ def _decoder(blocks: list[Block], registry: Registry) -> Callable[[bytes | str],
         form = definition.quick
         if isinstance(form, Section):
             sections.add(form.name)
-        elif isinstance(form, Quick) and (form.compute if block.params else form.whole) in _TYPED:
+        elif isinstance(form, Quick) and (form.compute if block.params else form.whole) in TYPED:
             measures.add(form.compute if block.params else form.whole)
             keys.update(form.given if block.params else ())
         else:
@@ -111,54 +115,3 @@ def _made(sections: tuple[str, ...], key: str, lines: bool, prices: bool, batche
     # A plain dictionary of what there is, which compiled rules look into as into any facts.
     facts = new_class("Facts", (TypedDict,), {"total": False}, lambda body: body.update(__annotations__=dict(parts)))
     return msgspec.json.Decoder(facts).decode
-
-
-def _quantity(facts: Any, _: str, text: str) -> int:
-    found = 0
-    for line in facts["order"].lines:
-        if line.key == text:
-            found += line.quantity
-    return found
-
-
-def _no_batch_quantity(facts: Any, _: str, text: str) -> int:
-    found = 0
-    for line in facts["order"].lines:
-        if line.key == text and line.batch is None:
-            found += line.quantity
-    return found
-
-
-def _amount(facts: Any, _: str, text: str) -> int:
-    found = 0
-    for line in facts["order"].lines:
-        if line.key == text:
-            # A price that is not there raises, and so it should.
-            found += line.price_minor * line.quantity
-    return found
-
-
-def _quantity_of_all(facts: Any) -> int:
-    return sum(line.quantity for line in facts["order"].lines)
-
-
-def _amount_of_all(facts: Any) -> int:
-    return sum(line.price_minor * line.quantity for line in facts["order"].lines)
-
-
-# What counts lines that were decoded for it, instead of lines that may be anything.
-_TYPED: Mapping[Any, Callable[..., int]] = {
-    quick.quantity_where: _quantity,
-    quick.no_batch_quantity_where: _no_batch_quantity,
-    quick.amount_where: _amount,
-    quick.quantity_of_all: _quantity_of_all,
-    quick.amount_of_all: _amount_of_all,
-}
-
-
-def _is_untyped(value: Any) -> bool:
-    return isinstance(value, FunctionType) and value in _TYPED
-
-
-def _unclear(*_: object) -> Decision:
-    raise Unclear

@@ -25,7 +25,6 @@ class Shape:
     names: dict[str, Any]
     drawn: tuple[Drawn, ...]
     exact: tuple[tuple[str, str], ...]
-    needs_run: bool
 
     def globals_of(self, blocks: Sequence[Block]) -> dict[str, Any]:
         """The globals for a rule of this shape that has these blocks."""

@@ -7,7 +7,6 @@ and types are the business of `check`. Source: the article's Metadatable classes
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -22,12 +21,12 @@ Mode = Literal["highest", "first", "all"]
 MODES: tuple[Mode, ...] = ("highest", "first", "all")
 
 
-class Node(ABC):
+class Node:
     """Equal to another when both are the same JSON (Python alone would call 1 and true equal)."""
 
-    @abstractmethod
     def to_json(self) -> dict[str, object]:
         """This node as canonical JSON data; the caller may change what it gets."""
+        raise NotImplementedError
 
     @cached_property
     def key(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from types import CodeType
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from tactics.rules import syntax
 from tactics.rules.emit import FACTS, ITEM, RUN, Emitter, Known, call, counts, name, negated
@@ -15,8 +15,10 @@ from tactics.rules.quick import Quick, Section
 from tactics.rules.registry import Registry
 from tactics.rules.shape import Outline, Shape
 from tactics.rules.tree import And, Block, Condition, Not, Or, Rule, So, Tiers
+from tactics.rules.typed import TYPED
 from tactics.rules.written import WRITERS
 
+Form: TypeAlias = Literal["decide", "matches", "typed"]
 # What a rule itself adds to the globals of its shape.
 EXACTLY, MAKE_RUN = "exactly", "make_run"
 # A condition, and where it stands.
@@ -26,22 +28,21 @@ Conjunct: TypeAlias = tuple[Condition, str]
 class ShapeWriter:
     """Writes the function of rules that differ only in their constants, from one of them.
 
-    With `words` it answers a `Decision`, else true or false.
+    It answers a `Decision`; as `matches`, true or false; as `typed`, a `Decision` over lines that were decoded for it.
     """
 
-    def __init__(self, rule: Rule, registry: Registry, outline: Outline, *, words: bool) -> None:
-        self.emitter = Emitter(registry, outline, WRITERS)
+    def __init__(self, rule: Rule, registry: Registry, outline: Outline, form: Form) -> None:
+        self.emitter = Emitter(registry, outline, WRITERS, TYPED if form == "typed" else {})
         self._rule = rule
         self._registry = registry
         self._number = outline.number
-        self._words = words
+        self._words = form != "matches"
 
     def shape(self) -> Shape:
         """The function, compiled."""
         rule, emitter = self._rule, self.emitter
         body = self._ladder(rule) if isinstance(rule, (So, Tiers)) else self._bare(rule)
-        needs_run = bool(emitter.exact)
-        run = call(name(MAKE_RUN), name(FACTS), name(ITEM)) if needs_run else syntax.Constant(None)
+        run = call(name(MAKE_RUN), name(FACTS), name(ITEM)) if emitter.exact else syntax.Constant(None)
         start = [_assign(RUN, run)]
         start += [_assign(local, syntax.Constant(None)) for local in sorted(emitter.maybe)]
         unclear = syntax.ExceptHandler(emitter.bound(Exception, "error"), None, [self._ask_exactly()])
@@ -50,7 +51,7 @@ class ShapeWriter:
         made: dict[str, Any] = {}
         exec(compile(ast.Module([function], []), "<rule>", "exec"), made)  # noqa: S102  # a tree of our own making
         code: CodeType = made["decide"].__code__
-        return Shape(code, emitter.names, tuple(emitter.drawn), tuple(emitter.exact), needs_run)
+        return Shape(code, emitter.names, tuple(emitter.drawn), tuple(emitter.exact))
 
     def _bare(self, rule: Condition) -> list[ast.stmt]:
         statements, _, __ = self._asked(self._sorted(conjuncts(rule, "")), frozenset())
@@ -81,7 +82,9 @@ class ShapeWriter:
                 if mode != "all":
                     return statements
                 continue
+            first, known = self.emitter.beforehand(own[0][0], known)
             test, known_then, known_else = self._joined(own, known)
+            statements += first
             statements.append(syntax.If(test, self._give(index, steps[index][0], asked[index], mode), []))
             known = known_else if mode != "all" else known_then & known_else
         nothing = asked[order[-1]][-1][1] if asked[order[-1]] else ""
@@ -92,7 +95,9 @@ class ShapeWriter:
         """Each condition with an exit of its own."""
         statements: list[ast.stmt] = []
         for condition, path in conjuncts:
+            first, known = self.emitter.beforehand(condition, known)
             test, known, _ = self.emitter.condition(condition, path, known)
+            statements += first
             statements.append(syntax.If(negated(test), [syntax.Return(self._exit(path))], []))
         return statements, known, None
 

@@ -18,6 +18,7 @@ from tactics.config import Settings
 from tactics.store.tables import metadata
 from tactics.templates import TEMPLATES
 from tests.docs.blocks import ROOT
+from tests.docs.catalogue import catalogue
 
 FOLDER = ROOT / "docs" / "reference"
 _PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -132,6 +133,7 @@ _KINDS: Mapping[object, str] = {int: "N", Path: "FILE"}
 PARTS: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "blocks": blocks,
+    "catalogue": catalogue,
     "columns": columns,
     "commands": commands,
     "steps": steps,

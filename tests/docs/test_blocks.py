@@ -7,16 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tactics import rules
 from tactics.cli.files import documents
 from tactics.domain.activity import parse_activity
 from tactics.domain.behaviour_rule import is_rule_document, parse_behaviour_rules
 from tactics.domain.chain import parse_chain
+from tactics.domain.filling import fill
+from tactics.domain.play import parse_play
 from tests.docs.blocks import DOCS, Block, blocks, shows
 from tests.making import document
 
 ALL = [one for path in DOCS for one in blocks(path)]
+PLAYS = {
+    found["code"]: parse_play({**found, "version": 1})
+    for one in ALL
+    if one.language == "yaml" and isinstance(found := yaml.safe_load(one.text.split("\n---")[0]), dict)
+    if "parameters" in found and "rule" in found
+}
 LANGUAGES = {"sh", "text", "yaml", "json", "python", "csv", "ini", "sql"}
 
 
@@ -42,6 +51,10 @@ def test_yaml_is_an_activity_or_a_part_of_one(one: Block, tmp_path: Path) -> Non
             parse_behaviour_rules(part)
         elif "chain" in part:
             parse_chain(part)
+        elif "play" in part:
+            parse_activity(fill(part, PLAYS[part["play"]]))
+        elif "parameters" in part:
+            parse_play(part)
         else:
             parse_activity({**document(), **part})
 

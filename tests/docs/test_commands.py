@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from tests.docs.blocks import DOCS, ROOT, Block, blocks, shows
 PATIENCE_S = 60.0
 ADDRESSES = ("TACTICS_DATABASE_URL", "TACTICS_REDIS_URL")
 READY = ("Tactics is running.", " ready.")
+_PORT = re.compile(r"tactics rules serve --port (\d+)")
 
 
 def _runs(path: Path) -> bool:
@@ -33,6 +37,16 @@ def _runs(path: Path) -> bool:
 def _starts(path: Path) -> str | None:
     """Give what a document starts first and keeps running, if it does."""
     return next((one.text for one in blocks(path) if one.mark == "background"), None)
+
+
+def _on_a_free_port(path: Path) -> Callable[[str], str]:
+    """Give what to do with a document's text, so that the service it starts answers on a port that is free."""
+    said = next((found[1] for one in blocks(path) for found in [_PORT.search(one.text)] if found), None)
+    if said is None:
+        return str
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    return lambda text: text.replace(said, port)
 
 
 def _exported(lines: Sequence[str]) -> dict[str, str]:
@@ -89,12 +103,13 @@ def home() -> Iterator[Path]:
 class _Reader:
     """Somebody who does what a document says, in order."""
 
-    def __init__(self, env: dict[str, str], folder: Path, stack: ExitStack) -> None:
-        self.env, self.folder, self.stack = env, folder, stack
+    def __init__(self, env: dict[str, str], folder: Path, stack: ExitStack, here: Callable[[str], str]) -> None:
+        self.env, self.folder, self.stack, self.here = env, folder, stack, here
         self.printed = ""
 
     def read(self, one: Block) -> None:
-        """Do what a block says."""
+        """Do what a block says, on ports that are free here."""
+        one = replace(one, text=self.here(one.text))
         if one.mark == "file":
             (self.folder / str(one.value)).write_text(one.text)
         elif one.mark == "needs":
@@ -146,7 +161,7 @@ def test_the_commands_do_and_print_what_the_document_says(
     else:
         env = {**request.getfixturevalue("environment"), **_environment(folder / "home", folder)}
     with ExitStack() as stack:
-        reader = _Reader(env, folder, stack)
+        reader = _Reader(env, folder, stack, _on_a_free_port(path))
         found = list(blocks(path))
         for one, after in pairwise([*found, None]):
             assert one is not None

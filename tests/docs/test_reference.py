@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,20 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tactics import errors
+from tactics import errors, rules
+from tactics.api import problems
 from tactics.domain.activity import BehaviourRule, Benefit, Channels, Limits, Schedule, TacticsActivity
 from tactics.domain.asset import TRANSITIONS
 from tactics.domain.chain import ChainDocument
 from tactics.domain.context import REASONS, SHOWN
 from tactics.domain.event import DATA_TYPES
+from tactics.domain.filling import OWN
+from tactics.domain.play import Play
 from tactics.runtime import Runtime
 from tactics.store.tables import metadata
 from tests.docs import reference
 from tests.docs.blocks import DOCS, ROOT, Block, blocks
+from tests.docs.catalogue import EXAMPLES
 
 FOLDER = ROOT / "docs" / "reference"
 _TERM = re.compile(r"^\| (?P<term>[^|]+) \|[^|]+\| `(?P<name>tactics\.[\w.]+)` \|", re.MULTILINE)
@@ -35,15 +40,37 @@ def _first_cells(page: str) -> set[str]:
 
 
 def test_there_are_generated_pages() -> None:
-    """Steps, command line, settings, rules and tables follow from the code; without them the next test would hold nothing."""
-    assert [path.stem for path in reference.pages()] == ["chain", "cli", "rules", "settings", "tables"]
+    """Blocks, steps, command line, settings, rules and tables follow from the code; without them the next test would hold nothing."""
+    assert [path.stem for path in reference.pages()] == ["blocks", "chain", "cli", "rules", "settings", "tables"]
 
 
-@pytest.mark.parametrize("page", ["chain", "cli", "rules", "settings", "tables"])
+@pytest.mark.parametrize("page", ["blocks", "chain", "cli", "rules", "settings", "tables"])
 def test_generated_parts_are_current(page: str) -> None:
     """A page says what the code says today; `python -m tests.docs.reference` renews it."""
     found = (FOLDER / f"{page}.md").read_text()
     assert found == reference.renewed(found)
+
+
+def test_every_standard_block_has_an_example() -> None:
+    """The page of blocks shows each standard block in a form that `check` finds nothing wrong with."""
+    standard = {block.id for block in rules.default_registry if block.id.startswith("pbb.")}
+    assert set(EXAMPLES) == standard
+    shown = {json.loads(one.text)["block"]: json.loads(one.text) for one in blocks(FOLDER / "blocks.md")}
+    assert set(shown) == standard
+    for block_id, example in shown.items():
+        whole = {
+            "resource": {"block": "pbb.condition.exists", "params": {"value": example}},
+            "condition": example,
+            "action": {"so": {"then": [example]}},
+        }
+        assert rules.check(whole[block_id.split(".")[1]]) == {"ok": True, "problems": []}
+
+
+def test_every_problem_of_the_rules_service_is_described() -> None:
+    """Each code that a request may be refused with has its line, with its title."""
+    page = (FOLDER / "rules-http.md").read_text()
+    lines = re.findall(r"^\| `(\w+)` \| \d+ \| (.+?) \|", page, re.MULTILINE)
+    assert dict(lines) == dict(problems.TITLES)
 
 
 def test_every_key_of_an_activity_is_described() -> None:
@@ -53,8 +80,16 @@ def test_every_key_of_an_activity_is_described() -> None:
     named |= {f"schedule.{field.alias}" for field in Schedule.model_fields.values()}
     named |= {f"channels.{name}" for name in Channels.model_fields} | {f"limits.{name}" for name in Limits.model_fields}
     named |= {f"behaviour_rules.<key>.{name}" for name in BehaviourRule.model_fields}
-    named |= {"benefits.<code>", "expression.<language>", *Benefit.model_fields}
+    named |= {"benefits.<code>", "expression.<language>", *Benefit.model_fields, *OWN}
     assert _first_cells("activity.md") == named
+
+
+def test_every_key_of_a_play_is_described() -> None:
+    """No key of a play's document is missing from its page."""
+    page = (FOLDER / "play.md").read_text().split("## The form")[0]
+    assert {name.partition(".")[0] for name in re.findall(r"`([a-z_.]+?)(?:<[a-z]+>)?`", page)} >= set(
+        Play.model_fields
+    )
 
 
 def test_every_outcome_and_error_is_described() -> None:

@@ -1,0 +1,85 @@
+"""Reads JSON bodies strictly: never more than the limit, and nothing that JSON readers disagree about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from email.message import Message
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+
+from tactics.api.limits import BODY_PATIENCE_S, MAX_BODY_BYTES
+from tactics.api.problems import Refused
+from tactics.rules import RuleError
+from tactics.rules.codec import load_json
+
+
+class StrictRoute(APIRoute):
+    """A route whose body, where it has one, is read strictly."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler, given a request that is read strictly."""
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+class _StrictRequest(Request):
+    async def body(self) -> bytes:
+        """The body, once it is known to be JSON by its headers and small enough."""
+        if not hasattr(self, "_body"):
+            self._check_headers()
+            try:
+                async with asyncio.timeout(BODY_PATIENCE_S):
+                    self._body = await self._read()
+            except TimeoutError:
+                raise Refused(408, "too_slow", f"the body did not arrive within {BODY_PATIENCE_S:g} s") from None
+        return self._body
+
+    async def json(self) -> Any:
+        """The body as data. A large one takes a while: the event loop goes on meanwhile."""
+        return await run_in_threadpool(_loaded, await self.body())
+
+    def _check_headers(self) -> None:
+        sent = Message()
+        sent["content-type"] = self.headers.get("content-type", "application/octet-stream")
+        media, subtype = sent.get_content_maintype(), sent.get_content_subtype()
+        if media != "application" or not (subtype == "json" or subtype.endswith("+json")):
+            raise Refused(415, "media_type", f"a body of {media}/{subtype} was sent")
+        charset = sent.get_content_charset("utf-8")
+        if charset not in {"utf-8", "utf8", "us-ascii"}:
+            raise Refused(415, "media_type", "JSON is sent as UTF-8")
+        if self.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            raise Refused(415, "media_type", "a compressed body was sent")
+        length = self.headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
+            raise _too_large()
+
+    async def _read(self) -> bytes:
+        found = bytearray()
+        async for chunk in self.stream():
+            found += chunk
+            if len(found) > MAX_BODY_BYTES:
+                raise _too_large()
+        if not found:
+            raise Refused(400, "not_json", "the body is empty")
+        return bytes(found)
+
+
+def _too_large() -> Refused:
+    return Refused(413, "too_large", f"the body has more than {MAX_BODY_BYTES} bytes")
+
+
+def _loaded(body: bytes) -> object:
+    try:
+        return load_json(body.decode(), MAX_BODY_BYTES)
+    except UnicodeDecodeError:
+        raise Refused(400, "not_json", "the body is not UTF-8") from None
+    except RuleError as error:
+        raise Refused(400, "not_json", error.problems[0].message) from None

@@ -1,0 +1,159 @@
+"""What is wrong with a request, as RFC 9457 problem details; what went wrong in here is never told."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from tactics.api.limits import MAX_PROBLEMS
+from tactics.rules.problem import pointer
+
+_LOG = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+# Every `code` with its title, which does not change from one occurrence to another.
+TITLES: Mapping[str, str] = {
+    "not_json": "The body is not JSON.",
+    "form": "The request has the wrong form.",
+    "rule_error": "A rule or an order is not well-formed.",
+    "media_type": "The body has to be JSON, sent as application/json and not compressed.",
+    "too_large": "The body is too large.",
+    "too_slow": "The body took too long to arrive.",
+    "too_much_work": "The rules and facts together are too much for one request.",
+    "not_found": "There is nothing at this address.",
+    "method_not_allowed": "This address does not know this method.",
+    "internal": "Something went wrong here.",
+}
+_OF_STATUS = {404: "not_found", 405: "method_not_allowed"}
+
+
+class Refused(HTTPException):
+    """A request that is not answered, and why.
+
+    `detail` says it for people; `problems` are `{"path", "code", "message"}`, each path a JSON Pointer into the body.
+    """
+
+    def __init__(self, status: int, code: str, detail: str, problems: Sequence[Mapping[str, str]] = ()) -> None:
+        super().__init__(status, detail)
+        self.code = code
+        self.problems = problems
+
+
+def install(app: FastAPI) -> None:
+    """Let an app answer every error as a problem."""
+    app.add_exception_handler(StarletteHTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _misformed)
+    app.add_exception_handler(Exception, _failed)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    if isinstance(error, Refused):
+        return _problem(request, error.status_code, error.code, str(error.detail), error.problems)
+    status = error.status_code if isinstance(error, StarletteHTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
+    code = _OF_STATUS.get(status, "form" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal")
+    headers = getattr(error, "headers", None)
+    return _problem(request, status, code, f"{request.method} {request.url.path}", headers=headers)
+
+
+def _misformed(request: Request, error: Exception) -> Response:
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    problems = [
+        {"path": pointer("", *one["loc"][1:]), "code": "form", "message": one["msg"].removeprefix("Value error, ")}
+        for one in found
+    ]
+    where = {str(one["loc"][0]) for one in found}
+    detail = "; ".join(f"{one['path'] or '/'.join(sorted(where))}: {one['message']}" for one in problems[:3])
+    return _problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, "form", detail, problems)
+
+
+def _failed(request: Request, _: Exception) -> Response:
+    # Whoever operates this finds the traceback in its log, beside the request's id.
+    _LOG.error("request %s failed: %s %s", _request_id(request), request.method, request.url.path)
+    return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "The log of the service says more.")
+
+
+def _problem(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    problems: Sequence[Mapping[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    request_id = _request_id(request)
+    body: dict[str, Any] = {
+        "type": f"urn:tactics:problem:{code}",
+        "title": TITLES[code],
+        "status": int(status),
+        "detail": detail,
+        "code": code,
+    }
+    if problems:
+        body["problems"] = [dict(one) for one in problems[:MAX_PROBLEMS]]
+    if len(problems) > MAX_PROBLEMS:
+        body["more_problems"] = len(problems) - MAX_PROBLEMS
+    if request_id is not None:
+        body["request_id"] = request_id
+    # The handler of unforeseen errors stands outside of the middleware that returns the id.
+    sent = {**(headers or {}), **({"X-Request-Id": request_id} if request_id is not None else {})}
+    return Response(json.dumps(body), status, sent, media_type=MEDIA_TYPE)
+
+
+def _request_id(request: Request) -> str | None:
+    return getattr(request.state, "request_id", None)
+
+
+_PROBLEM_PART = {
+    "type": "object",
+    "properties": {
+        "path": {"type": "string", "description": "JSON Pointer (RFC 6901) into the body"},
+        "code": {"type": "string"},
+        "message": {"type": "string"},
+        "severity": {"type": "string", "enum": ["error", "warning"]},
+    },
+    "required": ["path", "code", "message"],
+}
+_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "enum": list(TITLES)},
+        "problems": {"type": "array", "maxItems": MAX_PROBLEMS, "items": _PROBLEM_PART},
+        "more_problems": {"type": "integer", "description": "how many are not listed"},
+        "request_id": {"type": "string"},
+    },
+    "required": ["type", "title", "status", "detail", "code"],
+}
+_EXAMPLES: Mapping[int, tuple[str, str]] = {
+    400: ("not_json", "the key 'rule' is given twice in one object"),
+    408: ("too_slow", "the body did not arrive within 30 s"),
+    413: ("too_large", "the body has more than 2097152 bytes"),
+    415: ("media_type", "a body of text/plain was sent"),
+    422: ("form", "/facts: Input should be a valid dictionary"),
+}
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route may answer, for OpenAPI."""
+    return {status: _described(status, *_EXAMPLES[status]) for status in statuses}
+
+
+def _described(status: int, code: str, detail: str) -> dict[str, Any]:
+    example = {
+        "type": f"urn:tactics:problem:{code}",
+        "title": TITLES[code],
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": "8c3f6f0f5f7c4b0a9a54a2c0f3f1d2e4",
+    }
+    return {"description": TITLES[code], "content": {MEDIA_TYPE: {"schema": _SCHEMA, "example": example}}}
