@@ -167,20 +167,28 @@ def misfits(definition: BlockDefinition, given: Mapping[str, object]) -> list[Pr
         if name not in definition.parameters
     ]
     for name, parameter in definition.parameters.items():
-        path = pointer("/params", name)
-        if name not in given:
-            if not parameter.optional:
-                problems.append(Problem(path, "missing_param", f"{definition.id} needs {name!r}"))
-            continue
-        value = given[name]
-        if isinstance(value, Block) and value.kind not in (None, "resource"):
-            problems.append(Problem(path, "kind", f"{value.block} is a {value.kind}; a resource belongs here"))
-        elif not isinstance(value, (Block, Alias)) and not (is_constant(value) and parameter.fits(value) is None):
-            problems.append(Problem(path, "type", describe(parameter, value)))
+        misfit = _misfit(definition, name, parameter, given)
+        if misfit is not None:
+            problems.append(Problem(pointer("/params", name), *misfit))
     if not problems and definition.verify is not None:
         wrong = definition.verify(given)
         problems += [Problem("/params", "form", wrong)] if wrong else []
     return problems
+
+
+def _misfit(
+    definition: BlockDefinition, name: str, parameter: Parameter, given: Mapping[str, object]
+) -> tuple[str, str] | None:
+    """The code and the message of what is wrong with one parameter."""
+    if name not in given:
+        return None if parameter.optional else ("missing_param", f"{definition.id} needs {name!r}")
+    value = given[name]
+    if isinstance(value, Alias):
+        return None
+    if isinstance(value, Block):
+        is_one = value.kind in (None, "resource")
+        return None if is_one else ("kind", f"{value.block} is a {value.kind}; a resource belongs here")
+    return None if is_constant(value) and parameter.fits(value) is None else ("type", describe(parameter, value))
 
 
 def _misdeclared(definition: BlockDefinition) -> list[str]:

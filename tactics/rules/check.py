@@ -13,7 +13,7 @@ from tactics.rules.blocks import default_registry
 from tactics.rules.problem import Problem, pointer
 from tactics.rules.registry import Registry
 from tactics.rules.tree import MODES, Alias, Kind, Node
-from tactics.rules.value import show
+from tactics.rules.value import is_object, show
 
 MAX_DEPTH = 64
 MAX_NODES = 10_000
@@ -52,16 +52,17 @@ def check(rule: object, open_aliases: bool = False, registry: Registry | None = 
 
 def problems_of(rule: object, *, open_aliases: bool, registry: Registry | None = None) -> list[Problem]:
     """What makes this no rule, which all who read rules refuse; empty when it is one."""
+    text: str | None = None
     if isinstance(rule, Node):
         try:
-            rule = rule.to_json()
+            text, rule = rule.key, rule.to_json()
         except RecursionError:
             return [too_deep()]
     if rule is None:
         return [Problem("", "null_rule", "there is no rule")]
     checker = _Checker(default_registry if registry is None else registry, open_aliases=open_aliases)
     checker.rule(rule, "", 1)
-    if not checker.problems and _is_too_big(rule):
+    if not checker.problems and _is_too_big(rule, text):
         checker.add("", "limit", f"the rule has more than {MAX_BYTES} bytes as JSON")
     return checker.problems
 
@@ -71,8 +72,9 @@ def too_deep() -> Problem:
     return Problem("", "limit", f"the rule is nested deeper than {MAX_DEPTH}")
 
 
-def _is_too_big(rule: object) -> bool:
-    text = json.dumps(rule, ensure_ascii=False, separators=(",", ":"), default=dict)
+def _is_too_big(rule: object, text: str | None) -> bool:
+    if text is None:
+        text = json.dumps(rule, ensure_ascii=False, separators=(",", ":"), default=dict)
     return len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES
 
 
@@ -102,7 +104,7 @@ class _Checker:
         """Which form the node has; None after a problem that leaves nothing more to say about it."""
         if not self._enter(path, depth):
             return None
-        if not isinstance(node, Mapping):
+        if not is_object(node):
             self.add(path, "form", f"a block, not, and, or, so or tiers belongs here, not {show(node)}")
             return None
         forms = [form for form in _FORMS if form in node]
@@ -126,7 +128,7 @@ class _Checker:
 
     def _condition(self, node: object, path: str, depth: int, form: str | None = None) -> None:
         form = form or self._form(node, path, depth)
-        if form is None or not isinstance(node, Mapping):
+        if form is None or not is_object(node):
             return
         if form == "block":
             self._block(node, path, depth, "condition")
@@ -147,9 +149,9 @@ class _Checker:
             each(node, pointer(path, index), depth + 1)
 
     def _so(self, node: object, path: str, depth: int) -> None:
-        body = node["so"] if isinstance(node, Mapping) else None
+        body = node["so"] if is_object(node) else None
         path = pointer(path, "so")
-        if not isinstance(body, Mapping):
+        if not is_object(body):
             self.add(path, "form", "an object with `then`, and `when` or not, belongs here")
             return
         self._keys(body, path, "when", "then")
@@ -159,15 +161,15 @@ class _Checker:
 
     def _action(self, node: object, path: str, depth: int) -> None:
         form = self._form(node, path, depth)
-        if form == "block" and isinstance(node, Mapping):
+        if form == "block" and is_object(node):
             self._block(node, path, depth, "action")
         elif form is not None:
             self.add(path, "kind", f"an action belongs here, not `{form}`")
 
     def _tiers(self, node: object, path: str, depth: int) -> None:
-        body = node["tiers"] if isinstance(node, Mapping) else None
+        body = node["tiers"] if is_object(node) else None
         path = pointer(path, "tiers")
-        if not isinstance(body, Mapping):
+        if not is_object(body):
             self.add(path, "form", "an object with `mode` and `steps` belongs here")
             return
         self._keys(body, path, "mode", "steps")
@@ -186,7 +188,7 @@ class _Checker:
     def _block(self, node: Mapping[object, object], path: str, depth: int, kind: Kind) -> BlockDefinition | None:
         block_id, params = node["block"], node.get("params", {})
         definition = self._registry.get(block_id) if isinstance(block_id, str) else None
-        if not isinstance(params, Mapping):
+        if not is_object(params):
             self.add(pointer(path, "params"), "form", "an object with the parameters belongs here")
         elif not isinstance(block_id, str):
             self.add(pointer(path, "block"), "form", f"the id of a block belongs here, not {show(block_id)}")
@@ -209,10 +211,11 @@ class _Checker:
         for key, value in params.items():
             if key not in definition.parameters and key not in strange:
                 continue
-            at, name = pointer(path, "params", key), str(key)
+            name = str(key)
             values[name] = value
-            if not isinstance(value, Mapping):
+            if not is_object(value):
                 continue
+            at = pointer(path, "params", key)
             # What a nested node is, `misfits` need not know: an alias stands for it.
             values[name] = Alias("")
             if "alias" in value:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal, TypeGuard
 
 Number = int | float
 Scalar = str | int | float | bool
@@ -38,6 +38,12 @@ def missing(what: str) -> Unknown:
 def wrong_type(what: str, value: object, wanted: str) -> Unknown:
     """The fact is there, but it is not what it has to be."""
     return Unknown("wrong_type", f"{what} is {show(value)}, not {wanted}")
+
+
+def is_object(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether the value is what JSON calls an object."""
+    # Nearly all are plain dictionaries, and these are told at once.
+    return value.__class__ is dict or isinstance(value, Mapping)
 
 
 def is_number(value: object) -> bool:
