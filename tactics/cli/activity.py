@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tactics.cli import activity_versions
 from tactics.cli.output import Json, print_json, print_table
+from tactics.cli.versions import Draft
 
 if TYPE_CHECKING:
     from tactics.flows.setup import Imported
@@ -23,11 +25,13 @@ app = typer.Typer(no_args_is_help=True, help="Activities: what is offered, to wh
 def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="YAML or JSON files of activities.")],
     publish: Annotated[bool, typer.Option("--publish", help="Make the activities live at once.")] = False,
+    draft: Draft = False,
     json: Json = False,
 ) -> None:
     """Import activities, all of them or none; what says nothing new changes nothing. New ones are drafts.
 
-    A file may hold several YAML documents or a list. A document with only `behaviour_rules:` defines just these.
+    A new version is current at once, unless it is a --draft. A file may hold several YAML documents or a list. A
+    document with only `behaviour_rules:` defines just these.
     """
     from tactics.cli import attach
     from tactics.cli.files import documents
@@ -39,6 +43,7 @@ def import_(
         attach.runtime(),
         found,
         publish=publish,
+        draft=draft,
         where=lambda index, path: names[index] + (path and f", {path}"),
     )
     if json:
@@ -46,10 +51,10 @@ def import_(
         return
     for result in results:
         _say(result)
-    _warn_of_templates(found, plugins)
+    warn_of_templates(found, plugins)
 
 
-def _warn_of_templates(found: Sequence[object], plugins: Sequence[Plugin]) -> None:
+def warn_of_templates(found: Sequence[object], plugins: Sequence[Plugin]) -> None:
     """Say which templates only other processes can know: a play of one's own, or a slip of the pen."""
     from tactics.templates import TEMPLATES
 
@@ -65,11 +70,14 @@ def _warn_of_templates(found: Sequence[object], plugins: Sequence[Plugin]) -> No
 
 
 def _say(result: Imported) -> None:
-    status = f", {result.status}" if result.status else ""
+    status = f", {result.status}" if result.status and not result.draft else ""
+    status += " as a draft" if result.draft else ""
     typer.echo(f"{result.kind.replace('_', ' ')} {result.name}: {result.change}, version {result.version}{status}")
     for note in result.notes:
         typer.echo(f"  note: {note}")
-    if result.status == "draft":
+    if result.draft:
+        typer.echo(f"  it is not current yet: `tactics activity publish {result.name} --version {result.version}`")
+    elif result.status == "draft":
         typer.echo(f"  it does not run yet: `tactics activity publish {result.name}`")
 
 
@@ -109,40 +117,74 @@ def list_(json: Json = False) -> None:
 @app.command()
 def show(
     code: Code,
-    version: Annotated[int | None, typer.Option("--version", min=1, help="An earlier version.")] = None,
+    version: Annotated[int | None, typer.Option("--version", min=1, help="An earlier version, or a draft.")] = None,
     json: Json = False,
 ) -> None:
-    """Show an activity: status, stock, and its document as it could be imported again."""
-    import yaml
-
-    from tactics.cli import attach
-    from tactics.store import activities, stock
+    """Show an activity: status, stock, the play it is from, and its document as it could be imported again."""
+    from tactics.cli import attach, yaml_out
+    from tactics.flows import activity
+    from tactics.store import activities, stock, versions
 
     with attach.runtime().engine.connect() as conn:
         row = activities.current(conn, code)
-        definition = activities.definition(conn, code, version or row.version)
+        shown = version or row.version
+        definition = activities.definition(conn, code, shown)
+        document = activity.document(conn, code, shown)
+        draft = versions.newest_draft(conn, versions.ACTIVITY, code, row.version)
         benefits = [dict(one._mapping) for one in stock.of_activity(conn, code)]  # noqa: SLF001  # as above
-    document = {"code": code, **definition}
-    state = {"status": row.status, "version": version or row.version, "current_version": row.version}
+    state = {"status": row.status, "version": shown, "current_version": row.version, "newest_draft": draft}
     if json:
-        print_json({**state, "stock": benefits, "activity": document})
+        made = {"play": definition["play"], "rule": definition["rule"]} if "play" in definition else {}
+        print_json({**state, "stock": benefits, "activity": document, **made})
         return
-    typer.echo(f"# {code}, version {state['version']} of {row.version}, {row.status}")
+    if shown > row.version:
+        typer.echo(f"# {code}, version {shown}, a draft; version {row.version} is current, {row.status}")
+    else:
+        typer.echo(f"# {code}, version {shown} of {row.version}, {row.status}")
+    if draft and draft != shown:
+        typer.echo(f"# version {draft} is a draft: `tactics activity diff {code}`")
+    if "play" in definition:
+        typer.echo(f"# from play {definition['play']['code']}, version {definition['play']['version']}")
     for one in benefits:
         total = "unlimited" if one["stock_initial"] is None else f"{one['stock_initial'] + one['moved']}"
         left = "" if one["remaining"] is None else f", {one['remaining']} left"
         typer.echo(f"# stock of {one['code']}: {total}{left}")
-    typer.echo(yaml.safe_dump(document, allow_unicode=True, sort_keys=False).rstrip())
+    typer.echo(yaml_out.dump(document))
 
 
 @app.command()
-def publish(code: Code, json: Json = False) -> None:
-    """Make an activity live: from then on it runs within its schedule."""
-    from tactics.cli import attach
-    from tactics.flows import setup
+def publish(
+    code: Code,
+    version: Annotated[
+        int | None, typer.Option("--version", metavar="N", min=1, help="The draft, or the current version.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make an activity live, in its newest draft if it has one: from then on it runs within its schedule.
 
-    changed = setup.publish(attach.runtime(), code)
-    _say_status(code, "live", changed=changed, json=json)
+    A paused activity with a draft needs --version, which says whether the draft is to run.
+    """
+    from tactics.cli import attach
+    from tactics.flows import activity
+
+    attach.plugins()
+    saved = activity.publish(attach.runtime(), code, version)
+    changed = saved.change != "unchanged"
+    if json:
+        print_json(
+            {
+                "activity": code,
+                "status": "live",
+                "changed": changed,
+                "version": saved.version,
+                "notes": saved.notes,
+            }
+        )
+        return
+    in_version = f", version {saved.version}" if saved.version > 1 else ""
+    typer.echo(f"activity {code} is {'now' if changed else 'already'} live{in_version}")
+    for note in saved.notes:
+        typer.echo(f"  note: {note}")
 
 
 @app.command()
@@ -152,11 +194,14 @@ def pause(code: Code, json: Json = False) -> None:
     from tactics.flows import setup
 
     changed = setup.pause(attach.runtime(), code)
-    _say_status(code, "paused", changed=changed, json=json)
-
-
-def _say_status(code: str, status: str, *, changed: bool, json: bool) -> None:
     if json:
-        print_json({"activity": code, "status": status, "changed": changed})
+        print_json({"activity": code, "status": "paused", "changed": changed})
     else:
-        typer.echo(f"activity {code} is {'now' if changed else 'already'} {status}")
+        typer.echo(f"activity {code} is {'now' if changed else 'already'} paused")
+
+
+app.command("rollback")(activity_versions.rollback)
+app.command("versions")(activity_versions.versions)
+app.command("diff")(activity_versions.diff)
+app.command("export")(activity_versions.export)
+app.command("dry-run")(activity_versions.dry_run)

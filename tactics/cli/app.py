@@ -18,6 +18,7 @@ from tactics.cli import (
     event,
     grants,
     parked,
+    play,
     plugins,
     recall,
     rules,
@@ -59,6 +60,7 @@ app.command()(up.up)
 app.command()(serve.worker)
 app.command()(serve.beat)
 app.add_typer(activity.app, name="activity")
+app.add_typer(play.app, name="play")
 app.add_typer(chain.app, name="chain")
 app.add_typer(catalogue.users, name="users")
 app.add_typer(catalogue.items, name="items")

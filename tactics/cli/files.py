@@ -32,7 +32,7 @@ class Rows:
     where: Callable[[int, str], str]
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C one where it was built
+class YamlLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C one where it was built
     """YAML with the types of JSON."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  # PyYAML's own name
@@ -45,7 +45,7 @@ for _tag, _pattern, _first in (
     ("float", r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", list("-0123456789")),
     ("merge", r"<<", ["<"]),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
+    YamlLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
 
 
 def _mapping(loader: Any, node: yaml.MappingNode) -> Iterator[dict[Any, Any]]:
@@ -61,9 +61,9 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> Iterator[dict[Any, Any]]:
     made.update(loader.construct_mapping(node))
 
 
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+YamlLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
 # PyYAML's own would turn `1e3` into text and `1_000` into a number.
-_Loader.add_constructor("tag:yaml.org,2002:float", lambda _loader, node: float(node.value))
+YamlLoader.add_constructor("tag:yaml.org,2002:float", lambda _loader, node: float(node.value))
 
 
 def documents(paths: Iterable[Path]) -> tuple[list[object], list[str]]:
@@ -176,7 +176,7 @@ def _refusal(path: Path, line: int, column: int | None, message: str) -> BadInpu
 
 def _yaml(path: Path, text: str) -> list[object]:
     try:
-        return [one for one in yaml.load_all(text, Loader=_Loader) if one is not None]
+        return [one for one in yaml.load_all(text, Loader=YamlLoader) if one is not None]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = " ".join(part for part in (error.context, error.problem) if part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -119,6 +119,14 @@ class BehaviourRule(Document):
     cooldown_s: Count = 0
 
 
+class Origin(Document):
+    """Which play an activity was made from, and what its open parameters were filled with."""
+
+    code: Code
+    version: Annotated[int, Field(gt=0, strict=True)]
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
 class TacticsActivity(Document):
     """One marketing activity: when, on which channels, for whom, what, and how much of it."""
 
@@ -138,6 +146,7 @@ class TacticsActivity(Document):
     lock: bool | None = None
     expression: dict[str, str | Expression] = Field(default_factory=dict)
     behaviour_rules: dict[Code, BehaviourRule] = Field(default_factory=dict)
+    play: Origin | None = None
 
     @cached_property
     def parsed_rule(self) -> rules.Rule:
@@ -173,24 +182,30 @@ class TacticsActivity(Document):
         )
 
 
-def _pointer(location: tuple[int | str, ...]) -> str:
+def pointer(location: Iterable[int | str]) -> str:
+    """Give the JSON Pointer (RFC 6901) of a place in a document."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
 def validation_problems(error: ValidationError) -> list[dict[str, str]]:
     """Turn pydantic's errors into problems with a JSON Pointer and a sentence."""
-    return [{"path": _pointer(item["loc"]), "message": item["msg"]} for item in error.errors(include_url=False)]
+    return [{"path": pointer(item["loc"]), "message": item["msg"]} for item in error.errors(include_url=False)]
 
 
-def _rule_problems(activity: TacticsActivity) -> list[dict[str, str]]:
+def _rule_problems(activity: TacticsActivity, severity: str = "error") -> list[dict[str, str]]:
     parts = [("/rule", activity.rule)]
     parts += [(f"/behaviour_rules/{key}/rule", part.rule) for key, part in activity.behaviour_rules.items()]
     return [
         {"path": path + problem["path"], "message": problem["message"]}
         for path, rule in parts
         for problem in rules.check(rule)["problems"]
-        if problem["severity"] == "error"
+        if problem["severity"] == severity
     ]
+
+
+def warnings_of(activity: TacticsActivity) -> tuple[str, ...]:
+    """Give what looks wrong with an activity's rules and need not be, in sentences."""
+    return tuple(f"{one['path']}: {one['message']}" for one in _rule_problems(activity, "warning"))
 
 
 def _benefits_named(node: object) -> Iterator[str]:
@@ -215,11 +230,22 @@ def _benefit_problems(activity: TacticsActivity) -> list[dict[str, str]]:
     ]
 
 
+def activity_problems(activity: TacticsActivity) -> list[dict[str, str]]:
+    """Find what is wrong with an activity's rules and benefits, by what this process knows."""
+    return _rule_problems(activity) or _benefit_problems(activity)
+
+
+def refused(kind: str, name: object, problems: Sequence[Mapping[str, str]]) -> BadInput:
+    """Give the error that says everything that is wrong with a document."""
+    lines = "; ".join(f"{problem['path'] or '/'}: {problem['message']}" for problem in problems)
+    return BadInput(f"{kind} {name!r}: {lines}", **{kind: str(name), "problems": list(problems)})
+
+
 def parse_activity(document: object, *, version: int = 0) -> TacticsActivity:
     """Read an activity document and check it whole.
 
     Args:
-        document: the mapping that docs/reference/activity.md describes.
+        document: the mapping that docs/reference/activity.md describes; one made from a play as `filling.fill` gives it.
         version: the stored version, 0 for a new one.
 
     Raises:
@@ -232,9 +258,7 @@ def parse_activity(document: object, *, version: int = 0) -> TacticsActivity:
     except ValidationError as error:
         problems = validation_problems(error)
     else:
-        problems = _rule_problems(activity) or _benefit_problems(activity)
+        problems = activity_problems(activity)
         if not problems:
             return activity
-    name = document.get("code", "?")
-    lines = "; ".join(f"{problem['path'] or '/'}: {problem['message']}" for problem in problems)
-    raise BadInput(f"activity {name!r}: {lines}", activity=str(name), problems=problems)
+    raise refused("activity", document.get("code", "?"), problems)

@@ -6,30 +6,23 @@ Each import is one transaction: all of it, or nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection
-
-from tactics.domain.activity import BehaviourRule, TacticsActivity, parse_activity
-from tactics.domain.behaviour_rule import is_rule_document, parse_behaviour_rules
 from tactics.domain.catalogue import ItemRow, ItemSetRow, RowType, UserRow, parse_row
-from tactics.domain.plain import plain_problem
-from tactics.errors import BadInput, Conflict
+from tactics.errors import BadInput
+from tactics.flows import activity as activity_flow
+from tactics.flows.reading import Read, Where, agreed_rules, read_documents, transaction
 from tactics.runtime import Runtime
-from tactics.store import activities, behaviour_rules, catalogue
+from tactics.store import activities, activity_versions, behaviour_rules, catalogue
 
 BATCH = 5_000
 MOST_PROBLEMS = 20
 
-Where = Callable[[int, str], str]
-"""Says in people's terms where something is: from the row's or document's index, and the JSON Pointer within it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of an activity or a behaviour rule; `kind` tells which, `status` is an activity's."""
+    """What became of an activity or a behaviour rule; `kind` tells which, `status` and `draft` are an activity's."""
 
     kind: str
     name: str
@@ -37,23 +30,11 @@ class Imported:
     change: activities.Change
     status: activities.Status | None = None
     notes: tuple[str, ...] = ()
+    draft: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Give it as plain data."""
         return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class _Document:
-    """A document as read: an activity with its rules, or rules alone."""
-
-    where: str
-    activity: TacticsActivity | None
-    rules: Mapping[str, BehaviourRule]
-
-    @property
-    def name(self) -> str:
-        return f"activity {self.activity.code!r}" if self.activity else self.where
 
 
 def import_activities(
@@ -61,6 +42,7 @@ def import_activities(
     documents: Iterable[object],
     *,
     publish: bool = False,
+    draft: bool = False,
     known_templates: Collection[str] | None = None,
     where: Where | None = None,
 ) -> list[Imported]:
@@ -68,8 +50,11 @@ def import_activities(
 
     Args:
         runtime: the process's runtime.
-        documents: activities as mappings; one with nothing but `behaviour_rules` defines these alone.
+        documents: activities as mappings, some made from plays; one with nothing but `behaviour_rules` defines these
+            alone.
         publish: make the activities live; else new ones are drafts and the others keep their status.
+        draft: save new versions without making them current; their behaviour rules are not defined before they are
+            published. The first version of a new activity is current: the activity itself is a draft.
         known_templates: the template types there are; None is not checked.
         where: names a document in errors, for example by its file; its number when left out.
 
@@ -80,19 +65,34 @@ def import_activities(
         BadInput: with all `problems` of all documents.
         Conflict: a rule key is defined in two ways, or a stock cannot become what is declared.
     """
-    read = _read_documents(documents, known_templates, where or (lambda index, path: f"document {index + 1}{path}"))
-    with _transaction(runtime) as conn:
-        rules = _agreed_rules(conn, read)
+    if draft and publish:
+        raise BadInput("a draft is not published with its import: leave out one of the two", problems=[])
+    place = where or (lambda index, path: f"document {index + 1}{path}")
+    with transaction(runtime) as conn:
+        read = read_documents(conn, documents, known_templates, place, draft=draft)
+        if draft:
+            _refuse_rules_alone(read)
         saved = {
-            one.code: activities.save(conn, one, publish=publish)
             # In one order, always: other transactions lock the same rows.
+            one.code: activity_versions.save_draft(conn, one) if draft else activities.save(conn, one, publish=publish)
             for one in sorted((part.activity for part in read if part.activity), key=lambda one: one.code)
         }
+        rules = agreed_rules(conn, [part for part in read if not (part.activity and saved[part.activity.code].draft)])
         saved_rules = {key: behaviour_rules.save(conn, key, rule) for key, rule in sorted(rules.items())}
     return [
-        Imported("activity", code, one.version, one.change, one.status, one.notes)
-        for code, one in ((part.activity.code, saved[part.activity.code]) for part in read if part.activity)
+        Imported("activity", code, one.version, one.change, one.status, (*part.notes, *one.notes), one.draft)
+        for part, code, one in ((part, part.activity.code, saved[part.activity.code]) for part in read if part.activity)
     ] + [Imported("behaviour_rule", key, version, change) for key, (version, change) in saved_rules.items()]
+
+
+def _refuse_rules_alone(read: Sequence[Read]) -> None:
+    problems = [
+        {"where": part.where, "path": "/behaviour_rules", "message": "behaviour rules alone have no drafts"}
+        for part in read
+        if part.activity is None
+    ]
+    if problems:
+        raise BadInput("\n".join(f"{one['where']}: {one['message']}" for one in problems), problems=problems)
 
 
 def import_users(runtime: Runtime, rows: Iterable[object], *, where: Where | None = None) -> int:
@@ -109,7 +109,7 @@ def import_users(runtime: Runtime, rows: Iterable[object], *, where: Where | Non
     Raises:
         BadInput: with the first `problems`, each with `where` it is and a `message`.
     """
-    with _transaction(runtime) as conn:
+    with transaction(runtime) as conn:
         batches = _checked(UserRow, rows, where, unique=lambda row: row.user_id)
         return sum(_written(batch, lambda part: catalogue.save_users(conn, part)) for batch in batches)
 
@@ -119,7 +119,7 @@ def import_items(runtime: Runtime, rows: Iterable[object], *, where: Where | Non
 
     Arguments, answer and errors are those of `import_users`.
     """
-    with _transaction(runtime) as conn:
+    with transaction(runtime) as conn:
         batches = _checked(ItemRow, rows, where, unique=lambda row: row.item_id)
         return sum(_written(batch, lambda part: catalogue.save_items(conn, part)) for batch in batches)
 
@@ -149,20 +149,20 @@ def import_item_sets(
     for batch in _checked(ItemSetRow, rows, where):
         for row in batch:
             found.setdefault(row.item_set, set()).add(row.item_id)
-    with _transaction(runtime) as conn:
+    with transaction(runtime) as conn:
         if found:
             catalogue.replace_item_sets(conn, found)
     return {name: len(items) for name, items in sorted(found.items())}
 
 
 def publish(runtime: Runtime, code: str) -> bool:
-    """Make an activity live; tells whether that changed anything.
+    """Make an activity live, in its newest draft if it has one; tells whether that changed anything.
 
     Raises:
         NotFound: there is no such activity.
+        Conflict: it is paused and has a draft, so that it is not clear which version is to run.
     """
-    with _transaction(runtime) as conn:
-        return activities.set_status(conn, code, "live")
+    return activity_flow.publish(runtime, code).change != "unchanged"
 
 
 def pause(runtime: Runtime, code: str) -> bool:
@@ -172,72 +172,8 @@ def pause(runtime: Runtime, code: str) -> bool:
         NotFound: there is no such activity.
         Conflict: it is a draft.
     """
-    with _transaction(runtime) as conn:
+    with transaction(runtime) as conn:
         return activities.set_status(conn, code, "paused")
-
-
-@contextmanager
-def _transaction(runtime: Runtime) -> Iterator[Connection]:
-    with runtime.engine.begin() as conn:
-        activities.serialize(conn)
-        yield conn
-
-
-def _read_documents(
-    documents: Iterable[object], known_templates: Collection[str] | None, where: Where
-) -> list[_Document]:
-    read: list[_Document] = []
-    problems: list[dict[str, str]] = []
-    lines: list[str] = []
-    first_at: dict[str, str] = {}
-    for index, document in enumerate(documents):
-        place = where(index, "")
-        try:
-            one = _read_document(document, place, known_templates)
-        except BadInput as error:
-            problems += [{"where": place, **problem} for problem in error.fields["problems"]]
-            lines.append(f"{place}: {error.message}")
-            continue
-        read.append(one)
-        if one.activity and (first := first_at.setdefault(one.activity.code, place)) != place:
-            problems.append({"where": place, "path": "/code", "message": f"{one.name} is also in {first}"})
-            lines.append(f"{place}: {one.name} is also in {first}")
-    if problems or lines:
-        raise BadInput("\n".join(lines), problems=problems)
-    return read
-
-
-def _read_document(document: object, place: str, known_templates: Collection[str] | None) -> _Document:
-    problem = plain_problem(document)
-    if problem:
-        raise BadInput(f"{problem['path'] or '/'}: {problem['message']}", problems=[problem])
-    if is_rule_document(document):
-        return _Document(place, None, parse_behaviour_rules(document))
-    activity = parse_activity(document)
-    if known_templates is not None and activity.template_type not in known_templates:
-        message = f"there is no template {activity.template_type!r}; there are {', '.join(sorted(known_templates))}"
-        problem = {"path": "/template_type", "message": message}
-        raise BadInput(f"activity {activity.code!r}: /template_type: {message}", problems=[problem])
-    return _Document(place, activity, activity.behaviour_rules)
-
-
-def _agreed_rules(conn: Connection, read: Sequence[_Document]) -> dict[str, BehaviourRule]:
-    """Give the one rule of each key, refusing two: a key's events would mean one thing here, another there."""
-    claims = [(key, part.name, rule) for part in read for key, rule in part.rules.items()]
-    imported = [part.activity.code for part in read if part.activity]
-    stored = behaviour_rules.defined_by(conn, {key for key, _, _ in claims}, imported)
-    claims += [(key, f"activity {code!r}", rule) for key, code, rule in stored]
-    agreed: dict[str, tuple[str, BehaviourRule]] = {}
-    for key, name, rule in claims:
-        first, agreed_rule = agreed.setdefault(key, (name, rule))
-        if not behaviour_rules.says_same(agreed_rule, rule):
-            raise Conflict(
-                f"behaviour rule {key!r} is defined differently by {first} and by {name}: give one of them another key, "
-                "or import both together with the same rule",
-                rule_key=key,
-                defined_by=[first, name],
-            )
-    return {key: rule for key, (_, rule) in agreed.items()}
 
 
 def _checked(

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from tactics.domain.activity import Link, TacticsActivity
 from tactics.errors import Conflict, NotFound
-from tactics.store import limits, stock
+from tactics.store import limits, stock, versions
 from tactics.store.statement import Statement
 from tactics.store.tables import activity, activity_channel, activity_version, revision
 
@@ -52,11 +52,7 @@ _CHANNEL_KNOWN = select(
 _DEFINITION = select(activity_version.c.definition).where(
     activity_version.c.activity_code == bindparam("code"), activity_version.c.version == bindparam("version")
 )
-_LOCKED = (
-    select(activity.c.version, activity.c.status)
-    .where(activity.c.code == bindparam("code"))
-    .with_for_update(key_share=True)
-)
+_LOCKED = select(activity).where(activity.c.code == bindparam("code")).with_for_update(key_share=True)
 _REVISIONS = select(revision.c.name, revision.c.value)
 _BUMP = (
     insert(revision)
@@ -68,12 +64,13 @@ _SERIALIZE = text("SELECT pg_advisory_xact_lock(hashtextextended('tactics.setup'
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What saving came to. `notes` say what the operator may not expect."""
+    """What saving came to. `notes` say what the operator may not expect; a `draft` is saved without becoming current."""
 
     version: int
     change: Change
     status: Status
     notes: tuple[str, ...] = ()
+    draft: bool = False
 
 
 def by_channel(conn: Connection, link: Link, channel_code: str, now: datetime) -> list[tuple[str, int, int]]:
@@ -177,8 +174,20 @@ def current(conn: Connection, code: str) -> Row[Any]:
     return row
 
 
+def locked(conn: Connection, code: str) -> Row[Any]:
+    """Give an activity's row, which nobody else changes until the transaction ends.
+
+    Raises:
+        NotFound: there is no such activity.
+    """
+    row = conn.execute(_LOCKED, {"code": code}).one_or_none()
+    if row is None:
+        raise _unknown(code)
+    return row
+
+
 def set_status(conn: Connection, code: str, status: Literal["live", "paused"]) -> bool:
-    """Publish (`live`) or pause an activity.
+    """Let an activity run (`live`) or pause it.
 
     Returns:
         Whether that changed anything.
@@ -187,9 +196,7 @@ def set_status(conn: Connection, code: str, status: Literal["live", "paused"]) -
         NotFound: there is no such activity.
         Conflict: a draft cannot be paused.
     """
-    row = conn.execute(_LOCKED, {"code": code}).one_or_none()
-    if row is None:
-        raise _unknown(code)
+    row = locked(conn, code)
     if row.status == status:
         return False
     if row.status == "draft" and status == "paused":
@@ -200,7 +207,7 @@ def set_status(conn: Connection, code: str, status: Literal["live", "paused"]) -
 
 
 def save(conn: Connection, new: TacticsActivity, *, publish: bool = False) -> Saved:
-    """Save an activity: a new version where the document says anything new, with channels, benefits, stock and codes.
+    """Save an activity: where the document says anything new, a new version that is current at once.
 
     Args:
         conn: an open transaction, after `serialize`.
@@ -213,25 +220,23 @@ def save(conn: Connection, new: TacticsActivity, *, publish: bool = False) -> Sa
     row = conn.execute(_LOCKED, {"code": new.code}).one_or_none()
     version: int = row.version if row else 0
     status: Status = row.status if row else "draft"
-    document = _document(new)
     change: Change = "updated" if row else "new"
-    notes: list[str] = []
-    if row and _same(conn.execute(_DEFINITION, {"code": new.code, "version": version}).scalar_one(), document):
+    notes: tuple[str, ...] = ()
+    if row and says_same(conn, new, version):
         change = "unchanged"
     else:
-        version += 1
-        _write_version(conn, new, version, document)
-        stock.add_codes(conn, new)
-        if status != "draft":  # else nothing was given yet
-            limits.recount(conn, new)
-        notes = stock.declare(conn, new, never_ran=status == "draft")
-        bump(conn, "activities")
+        notes = versions.passed_over(conn, versions.ACTIVITY, new.code, version)
+        version = versions.following(conn, versions.ACTIVITY, new.code)
+        point_at(conn, new, version)
+        versions.add(conn, versions.ACTIVITY, new.code, stored_form(new), number=version)
+        notes = (*notes, *take_effect(conn, new, status))
     if publish and set_status(conn, new.code, "live"):
         status = "live"
-    return Saved(version, change, status, tuple(notes))
+    return Saved(version, change, status, notes)
 
 
-def _write_version(conn: Connection, new: TacticsActivity, version: int, document: dict[str, Any]) -> None:
+def point_at(conn: Connection, new: TacticsActivity, version: int) -> None:
+    """Make a version the current one: the activity's row and its channels say what this version does."""
     row = {
         "version": version,
         "template_type": new.template_type,
@@ -244,7 +249,6 @@ def _write_version(conn: Connection, new: TacticsActivity, version: int, documen
         .values(code=new.code, status="draft", **row)
         .on_conflict_do_update(index_elements=[activity.c.code], set_={**row, "updated_at": func.now()})
     )
-    conn.execute(insert(activity_version).values(activity_code=new.code, version=version, definition=document))
     conn.execute(delete(activity_channel).where(activity_channel.c.activity_code == new.code))
     links: tuple[Link, ...] = ("prepare", "grant")
     channels = [
@@ -256,15 +260,43 @@ def _write_version(conn: Connection, new: TacticsActivity, version: int, documen
         conn.execute(insert(activity_channel), channels)
 
 
-def _document(new: TacticsActivity) -> dict[str, Any]:
+def take_effect(
+    conn: Connection, new: TacticsActivity, status: Status, *, least: stock.Least = "refuse"
+) -> tuple[str, ...]:
+    """Make codes, counters and stock what the version that became current declares, and say so to every process.
+
+    Args:
+        conn: an open transaction with the activity's row locked.
+        new: the version that is current now.
+        status: the activity's.
+        least: what happens where less stock is declared than was granted.
+
+    Returns:
+        What the operator may not expect, in sentences.
+
+    Raises:
+        Conflict: the stock cannot become what the version says.
+    """
+    stock.add_codes(conn, new)
+    if status != "draft":  # else nothing was given yet
+        limits.recount(conn, new)
+    notes = stock.declare(conn, new, never_ran=status == "draft", least=least)
+    bump(conn, "activities")
+    return tuple(notes)
+
+
+def stored_form(new: TacticsActivity) -> dict[str, Any]:
+    """Give an activity as a version stores it."""
     # Its behaviour rules are kept with it: they tell who defined a rule key, and the document can be shown whole.
     rules = {key: rule.model_dump(mode="json") for key, rule in new.behaviour_rules.items()}
     return {**new.to_json(), "behaviour_rules": rules}
 
 
-def _same(stored: object, given: object) -> bool:
+def says_same(conn: Connection, new: TacticsActivity, version: int) -> bool:
+    """Tell whether a stored version says what an activity does."""
+    stored = conn.execute(_DEFINITION, {"code": new.code, "version": version}).scalar_one()
     # As text: to Python 1, 1.0 and true are equal, to a rule they are not.
-    return json.dumps(stored, sort_keys=True) == json.dumps(given, sort_keys=True)
+    return json.dumps(stored, sort_keys=True) == json.dumps(stored_form(new), sort_keys=True)
 
 
 def _unknown(code: str) -> NotFound:

@@ -8,6 +8,8 @@ the limit: it is judged by the version that it was made under, and the next vers
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 from sqlalchemy import BigInteger, Connection, bindparam, func, literal, select, update
@@ -28,6 +30,21 @@ _LOCK = (
     .order_by(limit_counter.c.period)
     .with_for_update(key_share=True)
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What an activity has given by now, under all its versions, refused grants aside."""
+
+    on_day: int
+    value_minor: int
+
+
+def given(conn: Connection, code: str, day: date) -> Given:
+    """Count what an activity gave on a day of its time zone, and the value of all that it ever gave."""
+    on_day = func.count().filter(grant_record.c.day == day)
+    value = func.coalesce(func.sum(grant_record.c.value_minor), 0).cast(BigInteger)
+    return Given(*conn.execute(select(on_day, value).where(*_GIVEN), {"activity": code}).one())
 
 
 def _begin(scope: Scope) -> Insert:

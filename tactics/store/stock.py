@@ -7,7 +7,7 @@ movement of the difference, so that grants running at the same moment are neithe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import BigInteger, Connection, Row, bindparam, func, select, update
 from sqlalchemy import insert as plain_insert
@@ -19,6 +19,9 @@ from tactics.store.tables import benefit, benefit_code, stock_movement
 
 DECLARED = "import"
 """The reason of movements that documents cause; a movement for any other reason comes on top of what they declare."""
+
+Least = Literal["refuse", "keep"]
+"""What happens where less is declared than was granted or reserved: it is refused, or that much stays the stock."""
 
 _KEY = (benefit.c.activity_code == bindparam("activity"), benefit.c.code == bindparam("benefit"))
 _MOVEMENTS = select(
@@ -49,7 +52,23 @@ def of_activity(conn: Connection, activity_code: str) -> Sequence[Row[Any]]:
     return conn.execute(select(*columns).where(benefit.c.activity_code == activity_code).order_by(benefit.c.code)).all()
 
 
-def declare(conn: Connection, activity: TacticsActivity, *, never_ran: bool) -> list[str]:
+def taken(conn: Connection, activity_code: str) -> dict[str, int]:
+    """Give how much of each limited benefit is granted or reserved, less what was added beside its document."""
+    beside = func.coalesce(func.sum(stock_movement.c.delta).filter(stock_movement.c.reason != DECLARED), 0)
+    query = (
+        select(stock_movement.c.benefit_code, beside.cast(BigInteger))
+        .where(stock_movement.c.activity_code == activity_code)
+        .group_by(stock_movement.c.benefit_code)
+    )
+    added = {row[0]: int(row[1]) for row in conn.execute(query)}
+    return {
+        row.code: row.stock_initial + int(row.moved) - row.remaining - added.get(row.code, 0)
+        for row in of_activity(conn, activity_code)
+        if row.stock_initial is not None
+    }
+
+
+def declare(conn: Connection, activity: TacticsActivity, *, never_ran: bool, least: Least = "refuse") -> list[str]:
     """Make the stock of an activity's benefits what its document declares.
 
     Codes of a pool are only ever added: one that the document no longer lists stays, for it may be given already. So do
@@ -59,12 +78,13 @@ def declare(conn: Connection, activity: TacticsActivity, *, never_ran: bool) -> 
         conn: an open transaction with the activity's row locked.
         activity: the document's activity.
         never_ran: nothing was granted yet and nothing is at this moment, so unlimited and limited may change places.
+        least: what happens where less is declared than was granted.
 
     Returns:
         What the operator may not expect, in sentences.
 
     Raises:
-        Conflict: less is declared than was granted, or an activity that ran goes from unlimited to limited or back.
+        Conflict: less is declared than was granted and `least` refuses, or an activity that ran goes from unlimited to limited or back.
     """
     known = {row.code: row for row in of_activity(conn, activity.code)}
     notes = [
@@ -73,7 +93,7 @@ def declare(conn: Connection, activity: TacticsActivity, *, never_ran: bool) -> 
     ]
     for name, declared in sorted(activity.benefits.items()):
         if name in known:
-            notes += _redeclare(conn, activity, name, declared, never_ran=never_ran)
+            notes += _redeclare(conn, activity, name, declared, never_ran=never_ran, least=least)
         else:
             left = declared.initial_stock
             row = {"activity_code": activity.code, "code": name, "stock_initial": left, "remaining": left}
@@ -83,8 +103,9 @@ def declare(conn: Connection, activity: TacticsActivity, *, never_ran: bool) -> 
 
 
 def _redeclare(
-    conn: Connection, activity: TacticsActivity, name: str, declared: Benefit, *, never_ran: bool
+    conn: Connection, activity: TacticsActivity, name: str, declared: Benefit, *, never_ran: bool, least: Least
 ) -> list[str]:
+    notes: list[str] = []
     key = {"activity": activity.code, "benefit": name}
     row = conn.execute(select(benefit).where(*_KEY).with_for_update(key_share=True), key).one()
     moved, moved_by_documents = conn.execute(_MOVEMENTS, key).one()
@@ -96,10 +117,15 @@ def _redeclare(
         conn.execute(_RESET, {**key, "initial": None if wanted is None else wanted - int(moved), "left": wanted})
     elif wanted is not None:
         before = row.stock_initial + int(moved_by_documents)
+        if least == "keep" and wanted < before - row.remaining:
+            notes.append(f"benefit {name!r}: the stock cannot be {wanted} again, {before - row.remaining} are given")
+            wanted = before - row.remaining
         if wanted != before:
             _move(conn, key, before, wanted)
     gone = pool - len(declared.codes) if declared.codes is not None else 0
-    return [f"benefit {name!r}: codes that are no longer in the document stay in the pool: {gone}"] if gone > 0 else []
+    if gone > 0:
+        notes.append(f"benefit {name!r}: codes that are no longer in the document stay in the pool: {gone}")
+    return notes
 
 
 def _move(conn: Connection, key: dict[str, str], before: int, wanted: int) -> None:

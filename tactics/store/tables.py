@@ -5,6 +5,8 @@ Times are `timestamptz`, money is in minor units, ids of users, items and activi
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -64,6 +66,13 @@ def _flag(name: str) -> Column[bool]:
     return Column(name, Boolean, nullable=False, server_default=false())
 
 
+def _history() -> tuple[Column[Any], ...]:
+    return (
+        Column("current_at", DateTime(timezone=True), comment="null: never was"),
+        Column("restores", Integer, comment="the earlier version that a rollback brought back as this one"),
+    )
+
+
 def _table(name: str, *items: SchemaItem, by: str | None = None) -> Table:
     return Table(name, metadata, *items, postgresql_partition_by=by)
 
@@ -90,8 +99,28 @@ activity_version = _table(
     Column("version", Integer, nullable=False),
     _json("definition", null=False),
     _time("created_at", null=False, now=True),
+    *_history(),
     PrimaryKeyConstraint("activity_code", "version"),
     ForeignKeyConstraint(["activity_code"], ["activity.code"]),
+)
+
+play = _table(
+    "play",
+    Column("code", Text, primary_key=True),
+    Column("version", Integer, comment="null: a draft, of which nothing can be made yet"),
+    _time("updated_at", null=False, now=True),
+)
+
+# Versions neither change nor go: activities name them.
+play_version = _table(
+    "play_version",
+    _text("play_code"),
+    Column("version", Integer, nullable=False),
+    _json("definition", null=False),
+    _time("created_at", null=False, now=True),
+    *_history(),
+    PrimaryKeyConstraint("play_code", "version"),
+    ForeignKeyConstraint(["play_code"], ["play.code"]),
 )
 
 activity_channel = _table(

@@ -10,6 +10,7 @@ from tactics.domain.placement import SOURCE
 from tactics.errors import Busy, IdempotencyConflict
 from tactics.flows import placement, setup
 from tactics.flows.placement import PlacementRequest
+from tactics.flows.visit import begin
 from tactics.store import events, lease
 from tests.driving import (
     NOON,
@@ -147,7 +148,7 @@ def test_twin_that_was_faster_is_answered_from(drive: Drive) -> None:
     """With the mark lost, a request that finds its twin's execution written answers with the twin's answer."""
     drive.load(at_checkout())
     request = PlacementRequest("1", "home_banner", key="k", at=NOON)
-    late = placement._begin(drive.app, request)
+    late = begin(drive.app, request)
     first = drive.visit("1", key="k")
     assert placement._run(late, late.candidates[0]) == first.results[0]
     assert [row[0] for row in drive.rows(COUNTS)] == [1]
@@ -156,7 +157,7 @@ def test_twin_that_was_faster_is_answered_from(drive: Drive) -> None:
 def test_twin_with_another_body_never_sees_the_first_answer(drive: Drive) -> None:
     """Two requests under one key that began before either was stored: the slower one, of another user, conflicts."""
     drive.load(at_checkout())
-    late = placement._begin(drive.app, PlacementRequest("2", "home_banner", key="k", at=NOON))
+    late = begin(drive.app, PlacementRequest("2", "home_banner", key="k", at=NOON))
     drive.visit("1", key="k")
     with pytest.raises(IdempotencyConflict):
         placement._run(late, late.candidates[0])
@@ -166,7 +167,7 @@ def test_twin_with_another_body_never_sees_the_first_answer(drive: Drive) -> Non
 def test_abandoned_placement_writes_nothing_more(drive: Drive) -> None:
     """A placement given up at its deadline grants nothing later, and its key answers as it was answered: incomplete."""
     drive.load(at_checkout())
-    late = placement._begin(drive.app, PlacementRequest("1", "home_banner", key="k", at=NOON))
+    late = begin(drive.app, PlacementRequest("1", "home_banner", key="k", at=NOON))
     with drive.runtime.engine.begin() as conn:
         events.abandon(conn, late.event)
     placement._run(late, late.candidates[0])

@@ -71,3 +71,24 @@ def test_upgrade_twice_changes_nothing(empty: Engine) -> None:
         first = _catalogue(conn)
         migrate.upgrade(conn)
         assert _catalogue(conn) == first
+
+
+def test_versions_from_before_plays_have_been_current(empty: Engine) -> None:
+    """Each version of an activity that there was before drafts became current when it was saved."""
+    with empty.begin() as conn:
+        migrate.upgrade(conn, "0004")
+        conn.execute(
+            text(
+                "INSERT INTO activity (code, version, status, template_type, priority, starts_at, ends_at)"
+                " VALUES ('a', 2, 'live', 't', 0, '2017-01-01', '2018-01-01')"
+            )
+        )
+        conn.execute(
+            text(
+                "INSERT INTO activity_version (activity_code, version, definition, created_at)"
+                " VALUES ('a', 1, '{}', '2017-01-01'), ('a', 2, '{}', '2017-02-01')"
+            )
+        )
+        migrate.upgrade(conn)
+        rows = conn.execute(text("SELECT version FROM activity_version WHERE current_at = created_at ORDER BY 1"))
+        assert list(rows.scalars()) == [1, 2]

@@ -1,0 +1,140 @@
+"""Versions of activities: publish a draft, roll back, compare, and give documents that can be imported again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from tactics.domain.activity import activity_problems, refused
+from tactics.domain.difference import Change, differences
+from tactics.domain.filling import unfill
+from tactics.errors import Conflict
+from tactics.flows.reading import Read, agreed_rules, transaction
+from tactics.runtime import Runtime
+from tactics.store import activities, activity_versions, behaviour_rules, plays, versions
+from tactics.store.activities import Saved
+from tactics.store.versions import ACTIVITY
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What two versions of a document say differently."""
+
+    before: int
+    after: int
+    changes: list[Change]
+
+
+def publish(runtime: Runtime, code: str, version: int | None = None) -> Saved:
+    """Make an activity live, in its newest draft or else its current version; its behaviour rules are defined with it.
+
+    Args:
+        runtime: the process's runtime.
+        code: the activity's.
+        version: the draft, or the current version, where it is not clear or is to be another.
+
+    Raises:
+        NotFound: there is no such activity, or no such version.
+        BadInput: a block of the version has gone since it was saved.
+        Conflict: the version is older than the current one; it is not said which; a rule key is defined in two ways; or
+            the stock cannot become what it says.
+    """
+    with transaction(runtime) as conn:
+        before = activities.current(conn, code).version
+        saved = activity_versions.publish(conn, code, version)
+        if saved.version != before:
+            _check_and_define(conn, code, saved.version)
+        return saved
+
+
+def roll_back(runtime: Runtime, code: str, to: int | None = None) -> Saved:
+    """Bring an earlier version back as a new one, which is current at once; the status stays.
+
+    Args:
+        runtime: the process's runtime.
+        code: the activity's.
+        to: the version to bring back; the one that was current before when left out.
+
+    Raises:
+        NotFound: there is no such activity, or no such version.
+        BadInput: a block of the version has gone since it was saved.
+        Conflict: there is no earlier version; `to` is a draft; a rule key is defined in two ways; or a benefit was
+            unlimited then and is not now.
+    """
+    with transaction(runtime) as conn:
+        saved = activity_versions.roll_back(conn, code, to)
+        if saved.change != "unchanged":
+            _check_and_define(conn, code, saved.version)
+        return saved
+
+
+def compare(runtime: Runtime, code: str, before: int | None = None, after: int | None = None) -> Difference:
+    """Say what two versions say differently.
+
+    Args:
+        runtime: the process's runtime.
+        code: the activity's.
+        before: a version; the current one when left out, or the one before it where there is no draft.
+        after: a version; the newest draft when left out, or else the current one.
+
+    Raises:
+        NotFound: there is no such activity, or no such version.
+        Conflict: there is nothing to compare with.
+    """
+    with runtime.engine.connect() as conn:
+        current = activities.current(conn, code).version
+        return compared(conn, ACTIVITY, code, current, before, after)
+
+
+def compared(
+    conn: Connection, kind: versions.Kind, code: str, current: int | None, before: int | None, after: int | None
+) -> Difference:
+    """Say what two versions of a document say differently; arguments and errors are those of `compare`."""
+    later = after or versions.newest_draft(conn, kind, code, current) or current or 1
+    earlier = before or (current if current and later > current else versions.before(conn, kind, code, later))
+    if earlier is None:
+        raise Conflict(f"{kind.name} {code!r} has one version: there is nothing to compare it with")
+    said = [versions.definition(conn, kind, code, number) for number in (earlier, later)]
+    return Difference(earlier, later, differences(*said))
+
+
+def document(conn: Connection, code: str, version: int) -> dict[str, Any]:
+    """Give a version as it could be imported again; of an activity from a play, what the play gives is left out.
+
+    Raises:
+        NotFound: there is no such version.
+    """
+    definition = activities.definition(conn, code, version)
+    origin = definition.get("play")
+    if origin is None:
+        return {"code": code, **definition}
+    return {"code": code, **unfill(definition, plays.find(conn, origin["code"], origin["version"]))}
+
+
+def export(runtime: Runtime, codes: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Give the current versions of activities as documents that change nothing when they are imported.
+
+    Args:
+        runtime: the process's runtime.
+        codes: which; all when there are none.
+
+    Raises:
+        NotFound: there is no such activity.
+    """
+    with runtime.engine.connect() as conn:
+        wanted = codes or [row.code for row in activities.listing(conn)]
+        return [document(conn, code, activities.current(conn, code).version) for code in wanted]
+
+
+def _check_and_define(conn: Connection, code: str, version: int) -> None:
+    """Check what was saved once more, for blocks come and go with plugins; and define its behaviour rules."""
+    activity = activities.load(conn, code, version)
+    problems = activity_problems(activity)
+    if problems:
+        raise refused("activity", code, problems)
+    rules = agreed_rules(conn, [Read(f"version {version}", activity, activity.behaviour_rules)])
+    for key, rule in sorted(rules.items()):
+        behaviour_rules.save(conn, key, rule)
