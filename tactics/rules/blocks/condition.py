@@ -116,7 +116,8 @@ def equals(value: Scalar | datetime, to: Scalar | datetime) -> object:
     total=True,
 )
 def in_set(value: Scalar | datetime, values: Sequence[Scalar]) -> object:
-    return any(same(value, member) for member in values)
+    # Text equals nothing but text, to Python as well: lists may be long.
+    return value in values if value.__class__ is str else any(same(value, member) for member in values)
 
 
 @condition(
