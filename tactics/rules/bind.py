@@ -9,7 +9,7 @@ from typing import Any
 from tactics.rules.codec import parse
 from tactics.rules.problem import Problem, RuleError, pointer
 from tactics.rules.registry import Registry
-from tactics.rules.tree import Node, Rule
+from tactics.rules.tree import Node, Rule, json_of
 
 
 def bind(rule: Rule, values: Mapping[str, Any], registry: Registry | None = None) -> Rule:
@@ -19,7 +19,7 @@ def bind(rule: Rule, values: Mapping[str, Any], registry: Registry | None = None
     have open, and for values that do not fit where they stand.
     """
     binding = _Binding({name: value.to_json() if isinstance(value, Node) else value for name, value in values.items()})
-    bound = binding.replace(rule.to_json())
+    bound = binding.replace(json_of(rule))
     strangers = [name for name in values if name not in binding.used]
     if strangers:
         raise RuleError(
@@ -31,7 +31,7 @@ def bind(rule: Rule, values: Mapping[str, Any], registry: Registry | None = None
 def aliases(rule: Rule) -> frozenset[str]:
     """The names of the rule's open parameters."""
     binding = _Binding({})
-    binding.replace(rule.to_json())
+    binding.replace(json_of(rule))
     return frozenset(binding.seen)
 
 

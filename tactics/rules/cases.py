@@ -58,8 +58,6 @@ class Search:
     def every(self, parts: Iterable[Cases]) -> Cases:
         """The cases in which all of the parts hold; raises TooMuchError, as all here do."""
         parts = list(parts)
-        if any(part.none for part in parts):
-            return NEVER
         single = self._together(part.cases[0] for part in parts if len(part.cases) == 1 and not part.more)
         if single is None:
             return NEVER

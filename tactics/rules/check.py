@@ -10,9 +10,9 @@ from typing import Any, TypedDict, cast
 from tactics.rules.analysis import analyse
 from tactics.rules.block import BlockDefinition, misfits
 from tactics.rules.blocks import default_registry
-from tactics.rules.problem import Problem, pointer
+from tactics.rules.problem import Problem, RuleError, pointer
 from tactics.rules.registry import Registry
-from tactics.rules.tree import MODES, Alias, Kind, Node
+from tactics.rules.tree import MODES, Alias, Kind, Node, json_of
 from tactics.rules.value import is_object, show
 
 MAX_DEPTH = 64
@@ -55,9 +55,9 @@ def problems_of(rule: object, *, open_aliases: bool, registry: Registry | None =
     text: str | None = None
     if isinstance(rule, Node):
         try:
-            text, rule = rule.key, rule.to_json()
-        except RecursionError:
-            return [too_deep()]
+            text, rule = rule.key, json_of(rule)
+        except RuleError as error:
+            return list(error.problems)
     if rule is None:
         return [Problem("", "null_rule", "there is no rule")]
     checker = _Checker(default_registry if registry is None else registry, open_aliases=open_aliases)
@@ -65,11 +65,6 @@ def problems_of(rule: object, *, open_aliases: bool, registry: Registry | None =
     if not checker.problems and _is_too_big(rule, text):
         checker.add("", "limit", f"the rule has more than {MAX_BYTES} bytes as JSON")
     return checker.problems
-
-
-def too_deep() -> Problem:
-    """The problem of a rule that was built deeper than Python can walk, far beyond the limit."""
-    return Problem("", "limit", f"the rule is nested deeper than {MAX_DEPTH}")
 
 
 def _is_too_big(rule: object, text: str | None) -> bool:

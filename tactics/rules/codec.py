@@ -10,7 +10,22 @@ from tactics.rules.blocks import default_registry
 from tactics.rules.check import MAX_BYTES, problems_of
 from tactics.rules.problem import RuleError
 from tactics.rules.registry import Registry
-from tactics.rules.tree import Alias, And, Argument, Block, Condition, Mode, Node, Not, Or, Rule, So, Tiers, children
+from tactics.rules.tree import (
+    Alias,
+    And,
+    Argument,
+    Block,
+    Condition,
+    Mode,
+    Node,
+    Not,
+    Or,
+    Rule,
+    So,
+    Tiers,
+    children,
+    json_of,
+)
 
 # Where a rule says which blocks it was checked against.
 _CHECKED = "_checked"
@@ -44,12 +59,15 @@ def loads(text: str | bytes, registry: Registry | None = None) -> Rule:
 
 
 def to_json(rule: Rule | Node) -> dict[str, object]:
-    """The rule as canonical JSON data: `parse(to_json(rule)) == rule`."""
-    return rule.to_json()
+    """The rule as canonical JSON data: `parse(to_json(rule)) == rule`. Raises RuleError as `dumps` does."""
+    return json_of(rule)
 
 
 def dumps(rule: Rule | Node) -> str:
-    """The rule as canonical JSON text: keys sorted, no spaces."""
+    """The rule as canonical JSON text: keys sorted, no spaces.
+
+    Raises RuleError for a rule that was built far deeper than the limit.
+    """
     return rule.key
 
 

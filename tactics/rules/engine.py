@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from tactics.rules.blocks import default_registry
-from tactics.rules.check import problems_of, too_deep
+from tactics.rules.check import problems_of
 from tactics.rules.codec import parse, was_checked
 from tactics.rules.compiler import CompiledRule
 from tactics.rules.evaluation import Evaluation, Status
@@ -65,10 +65,7 @@ def well_formed(rule: Rule | Mapping[str, Any], registry: Registry | None = None
     kept = node.__dict__.get(_KEPT)
     if kept is not None and kept.made_in is registry.compiled:
         return cast("CompiledRule", kept)
-    try:
-        ready = cast("CompiledRule | None", registry.compiled.get(node.key))
-    except RecursionError:
-        raise RuleError([too_deep()]) from None
+    ready = cast("CompiledRule | None", registry.compiled.get(node.key))
     if ready is None:
         problems = [] if was_checked(node, registry) else problems_of(node, open_aliases=False, registry=registry)
         if problems:

@@ -11,7 +11,7 @@ from tactics.rules.blocks import default_registry
 from tactics.rules.codec import parse
 from tactics.rules.plan import SELECTORS
 from tactics.rules.registry import Registry
-from tactics.rules.tree import Alias, Block, Node, children
+from tactics.rules.tree import Alias, Block, Node, children, json_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ def needs(rule: object, registry: Registry | None = None) -> Needs:
     """
     registry = default_registry if registry is None else registry
     node = rule if isinstance(rule, Node) else parse(rule, registry)
+    json_of(node)  # refuses what is too deep to walk
     blocks = [(block, definition) for block in _blocks(node) if (definition := registry.get(block.block))]
     reads: set[Reads] = {part for _, definition in blocks for part in definition.reads}
     names = [_known(block, "name") for block, definition in blocks if "user" in definition.reads]

@@ -30,8 +30,8 @@ class Node:
 
     @cached_property
     def key(self) -> str:
-        """The canonical JSON text: keys sorted, no spaces."""
-        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        """The canonical JSON text: keys sorted, no spaces. Raises RuleError for a rule deeper than Python can walk."""
+        return json.dumps(json_of(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Node) and self.key == other.key
@@ -42,6 +42,14 @@ class Node:
     def __getstate__(self) -> dict[str, object]:
         """What makes this node; not what was worked out from it."""
         return {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]  # every node is a dataclass
+
+
+def json_of(node: Node) -> dict[str, object]:
+    """The node as canonical JSON data. Raises RuleError for a rule deeper than Python can walk, far beyond any limit."""
+    try:
+        return node.to_json()
+    except RecursionError:
+        raise RuleError.of("", "limit", "the rule is nested too deep") from None
 
 
 class Combinable(Node):

@@ -176,11 +176,21 @@ def test_large_rules_without_riddles_are_checked_whole() -> None:
 
 def test_what_was_found_before_the_search_was_cut_short_is_kept() -> None:
     """A ladder's order needs no search; a contradiction that was found stays an error."""
-    steps = [
-        {"so": {"when": part, "then": [COUPON.to_json()]}} for part in (CONTRADICTION.to_json(), LARGE["a riddle"])
+    asked = [CONTRADICTION.to_json(), LARGE["a riddle"], *(amount_at_least(AMOUNT, at).to_json() for at in (9, 5))]
+    found = codes({"tiers": {"steps": [{"so": {"when": part, "then": [COUPON.to_json()]}} for part in asked]}})
+    assert found == [
+        ("error", "never_holds", "/tiers/steps/0/so/when"),
+        ("warning", "not_rising", "/tiers/steps/3"),
+        ("warning", "not_analysed", ""),
     ]
-    found = codes({"tiers": {"steps": steps}})
-    assert found == [("error", "never_holds", "/tiers/steps/0/so/when"), ("warning", "not_analysed", "")]
+
+
+def test_a_condition_of_which_too_few_combinations_were_seen_is_left_open() -> None:
+    """It can hold, but not in the first combinations: nothing is claimed but that this is not known."""
+    wide = [{"or": [told(i, 1), told(-i - 1, 1)]} for i in range(7)]
+    late = {"or": [{"and": [told(0, 2), told(name, 1)]} for name in ("x", "y", "z")]}
+    assert codes({"and": [*wide, late]}) == [("warning", "not_analysed", "")]
+    assert codes({"and": [*wide[:5], late]}) == []
 
 
 def test_every_code_is_described() -> None:

@@ -70,6 +70,7 @@ NEVER: list[Condition] = [
     equals(day_of_week(), 0),
     in_set(day_of_week(), [8, "Monday"]),
     equals(now(), 5),
+    equals(now(), "noon"),
     within(order_amount(), JANUARY),
     within(now(), 1, 2),
     # Equality is by type.
@@ -83,6 +84,7 @@ NEVER: list[Condition] = [
     within(now(), FEBRUARY, JANUARY),
     within(A, FEBRUARY) & within(A, to=JANUARY),
     within(A, JANUARY) & within(A, 5),
+    ~within(A, JANUARY) & equals(A, "x"),
     within(A, FEBRUARY) & equals(A, JANUARY_IN_PARIS),
     equals(now(), JANUARY) & ~equals(now(), JANUARY_IN_PARIS),
     within(now(), JANUARY, "2024-01-01T00:00:00.000002Z") & ~in_set(now(), [JANUARY, "2024-01-01T00:00:00.000001Z"]),
@@ -98,6 +100,7 @@ NEVER: list[Condition] = [
     amount_at_least(5, 10),
     in_set("z", ["x", "y"]),
     within(5, JANUARY),
+    ~within(5, JANUARY),
     ~(amount_at_least(10, 5)),
     # Logic.
     equals(A, 1) & (equals(A, 2) | equals(A, 3)),

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 
 from tactics import rules
-from tactics.rules import Registry, calculate, compile_rule
+from tactics.rules import Registry, RuleError, calculate, compile_rule
 from tactics.rules.block import resource
 from tactics.rules.blocks import STANDARD_BLOCKS
 from tactics.rules.evaluation import decide, evaluate
@@ -350,3 +350,16 @@ def test_fractions_are_summed_before_they_are_rounded() -> None:
     exact_sum = sum(Fraction(line["price_minor"]) * Fraction(repr(line["quantity"])) for line in lines)
     between = rules.amount_between(rules.order_amount(), float(exact_sum), float(exact_sum))
     assert calculate(between, {"order": {"lines": lines}}).matched
+
+
+def test_built_far_too_deep_is_an_error_everywhere() -> None:
+    """A rule that was built deeper than Python can walk is refused as a rule, whatever is asked of it."""
+    deep: rules.Condition = rules.exists(rules.now())
+    for _ in range(3000):
+        deep = rules.Not(deep)
+    asked: list[Any] = [rules.to_json, rules.dumps, rules.needs, rules.aliases, compile_rule, hash]
+    for ask in (*asked, lambda rule: rules.bind(rule, {}), lambda rule: rule == TEN_OF_7):
+        with pytest.raises(RuleError, match="too deep"):
+            ask(deep)
+    assert [problem["code"] for problem in rules.check(deep)["problems"]] == ["limit"]
+    assert calculate(deep, {}).status == "invalid"
