@@ -229,9 +229,7 @@ def _turns(one: ActiveRule, user: dict[str, Any] | None, history: _History, acti
     facts: dict[str, Any] = {"now": action.key[0], "behaviours": [*earlier, action.fact]}
     if user is not None:
         facts["user"] = user
-    if not rules.calculate(one.rule, {**facts, "event": action.attributes}).matched:
-        return False
-    return not rules.calculate(one.rule, {**facts, "behaviours": earlier}).matched
+    return one.holds({**facts, "event": action.attributes}) and not one.holds({**facts, "behaviours": earlier})
 
 
 def _cools_down(conn: Connection, one: ActiveRule, user_id: str, at: datetime, emitted: Sequence[datetime]) -> bool:

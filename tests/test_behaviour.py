@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import pairwise
@@ -129,6 +130,19 @@ def test_disabled_rule_is_silent_and_a_new_version_speaks(drive: Drive) -> None:
     _define(drive, _count(2))
     drive.happen(acted("2", id="b"), acted("2", id="c"))
     assert _emitted(drive) == ["k:1:a", "k:2:c"]
+
+
+def test_rule_that_is_none_is_silent(drive: Drive) -> None:
+    """A stored rule that cannot be evaluated never speaks; what the others say is not lost over it."""
+    _define(drive, _count(1))
+    _define(drive, _count(1), key="other")
+    never = rules.amount_at_least(rules.behaviour_count("purchase", 3600), rules.Alias("times"))
+    drive.run(
+        "UPDATE behaviour_rule SET rule = CAST(:rule AS jsonb) WHERE rule_key = 'k'",
+        rule=json.dumps(rules.to_json(never)),
+    )
+    drive.happen(acted("1", id="a"))
+    assert _emitted(drive) == ["other:1:a"]
 
 
 def test_what_users_did_with_items_is_recorded(drive: Drive) -> None:

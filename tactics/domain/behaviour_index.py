@@ -30,6 +30,13 @@ class ActiveRule:
         """Tell whether an action can make the rule true: it is one that the rule reads."""
         return self.needs.event or any(_reads(need, fact) for need in self.needs.behaviours)
 
+    def holds(self, facts: Mapping[str, Any]) -> bool:
+        """Tell whether the rule holds over facts. What is no rule to this process never does."""
+        try:
+            return rules.compile_rule(self.rule).matches(facts)
+        except rules.RuleError:
+            return False
+
 
 @dataclass(frozen=True)
 class RuleIndex:

@@ -1,35 +1,30 @@
 """The journey of a placement: a user visits a resource slot, and is answered with the benefit, granted exactly once.
 
-Read top-down: find the activities → run each one's chain here, a segment each → put the answer together.
+Read top-down: find the activities → pass over those that cannot come to anything → run each other one's chain here, a
+segment each → put the answer together.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from uuid import uuid4
+from collections.abc import Sequence
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from tactics.celery_app import TacticsApp
 from tactics.chain import run_here
-from tactics.choosing import Chosen, StoredChains, choose, stored_chains, template_of
+from tactics.choosing import choose, template_of
 from tactics.domain.activity import TacticsActivity
 from tactics.domain.context import SHOWN
-from tactics.domain.event import Event
-from tactics.domain.grant import largest_value
 from tactics.domain.placement import Part, PlacementAnswer, PlacementRequest
-from tactics.domain.plain import plain_problem
-from tactics.errors import BadInput, Busy, IdempotencyConflict, InvalidTemplate, UnknownChannel, UnreadableActivity
+from tactics.errors import Busy, InvalidTemplate
+from tactics.flows.visit import Visit, begin, conflict
 from tactics.opening import open_placement
-from tactics.runtime import Runtime
 from tactics.segment import WENT_WRONG, Segment, let_go, not_shown
-from tactics.store import activities, events, executions, lease
+from tactics.store import events, executions, lease, segments
 from tactics.store.executions import ExecutionRow
-from tactics.store.lease import Lease
+from tactics.store.segments import Stopped
 
 __all__ = ["PlacementAnswer", "PlacementRequest", "all_busy", "visit"]
 
@@ -38,29 +33,6 @@ log = structlog.get_logger()
 POLL_S = 0.02
 # With these, a best-only placement goes on to the next activity; an error or a busy instance may still come to a grant.
 MOVES_ON = frozenset({"not_prepared", "not_matched", "unknown", "sold_out", "limit", "holdout"})
-
-
-@dataclass
-class _Visit:
-    """One placement being answered."""
-
-    app: TacticsApp
-    request: PlacementRequest
-    event: Event
-    now: datetime
-    stored: StoredChains
-    candidates: list[TacticsActivity]
-    deadline: float
-    twin: Lease | None
-    parts: dict[str, Part]
-    execution_ids: dict[str, str] = field(default_factory=dict)
-    complete: bool = True
-    unreadable: list[str] = field(default_factory=list)
-
-    @property
-    def given_up(self) -> bool:
-        """Whether the placement was abandoned before: nobody resumes it."""
-        return not self.complete
 
 
 def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
@@ -76,23 +48,24 @@ def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
         IdempotencyConflict: the key was used before with another body.
         Busy: the same key is being answered at this moment.
     """
-    one = _begin(app, request)
+    one = begin(app, request)
     if one.given_up:
         return _answer(one)
     try:
         for position, activity in enumerate(one.candidates):
             part = one.parts.get(activity.code)
             if part is None or part.get("reason") == "busy":
-                part = _run(one, activity)
+                part = _pass_over(one, activity) or _run(one, activity)
             if part is None:
                 break
             if request.best_only and not _moves_on(part):
                 _outrank(one, one.candidates[position + 1 :])
                 break
+        _record_stopped(one)
         for code in one.unreadable:
             if code not in one.parts:
                 _record_error(one, code)
-        if not _codes(one):
+        if not one.codes:
             with app.runtime.engine.begin() as conn:
                 events.record_answer(conn, one.event, {}, outcome="no_match")
     finally:
@@ -101,70 +74,66 @@ def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
     return _answer(one)
 
 
-def _begin(app: TacticsApp, request: PlacementRequest) -> _Visit:
-    """Find the activities; under a key that was used before, those of then, with what was answered then."""
-    runtime = app.runtime
-    unplain = plain_problem({name: getattr(request, name) for name in PlacementRequest.__slots__ if name != "at"})
-    if unplain is not None:
-        raise BadInput(f"placement: {unplain['path'] or '/'}: {unplain['message']}", problems=[unplain])
-    deadline = time.monotonic() + runtime.settings.placement_deadline_ms / 1000
-    with runtime.reading() as conn:
-        at = request.at if runtime.settings.replay else None
-        now, revisions, versions = activities.live_now(conn, request.channel_code, at)
-        stored = stored_chains(runtime, conn, revisions)
-        event = Event(
-            source=request.source,
-            id=request.key or str(uuid4()),
-            type="placement",
-            user_id=request.user_id,
-            channel=request.channel_code,
-            data=request.body(),
-            at=request.at or now,
-        )
-        known = events.state(conn, *event.key) if request.key else None
-        earlier = executions.of_event(conn, request.user_id, *event.key) if known is not None else []
-        if not versions and not activities.channel_known(conn, "grant", request.channel_code):
-            raise UnknownChannel(
-                f"no activity grants on channel code {request.channel_code!r}: see `tactics activity list`",
-                channel_code=request.channel_code,
-            )
-    if known is not None and known.body_hash != event.body_hash:
-        raise _conflict(request)
-    parts: dict[str, Part] = {}
-    if known is not None:  # one that ended since then keeps its part
-        versions = {row.activity_code: row.activity_version for row in earlier} | versions
-        versions = {code: versions[code] for code in known.candidates or [] if code in versions}
-        parts = dict(known.answer or {})
-    loaded, unreadable = _load(runtime, versions)
-    if known is None and request.best_only:
-        loaded.sort(key=lambda one: (-one.priority, -largest_value(one), one.code))
-    twin = lease.twin_mark(request.source, request.key) if request.key else None
-    ids = {row.activity_code: str(row.id) for row in earlier}
-    complete = known is None or known.abandoned_at is None
-    return _Visit(app, request, event, now, stored, loaded, deadline, twin, parts, ids, complete, unreadable)
-
-
-def _load(runtime: Runtime, versions: Mapping[str, int]) -> tuple[list[TacticsActivity], list[str]]:
-    """Load activities; one that this process cannot read does not keep the others from answering."""
-    loaded, unreadable = [], []
-    for code, version in versions.items():
-        try:
-            loaded.append(runtime.activity(code, version))
-        except UnreadableActivity as error:
-            log.warning("cannot_run", activity=code, error=error.message)
-            unreadable.append(code)
-    return loaded, unreadable
-
-
 def _error_part(code: str) -> Part:
     return {"activity": code, "reason": "error", "text": WENT_WRONG}
 
 
-def _conflict(request: PlacementRequest) -> IdempotencyConflict:
-    return IdempotencyConflict(f"the key {request.key!r} was used before with another request")
+def _pass_over(one: Visit, activity: TacticsActivity) -> Part | None:
+    """Answer for an activity whose chain would come to nothing; what is stored of it is stored later, of many at once.
+
+    Returns:
+        Its part of the answer; None where its chain has to run.
+    """
+    stop = one.looked_up.stop(activity)
+    if stop is None or activity.code in one.execution_ids:
+        return None
+    part: Part = {"activity": activity.code, "reason": stop.outcome, "text": stop.text}
+    row = one.execution(activity, chain_id=stop.entry.chain_id, template_locks=stop.entry.template_locks)
+    one.parts[activity.code] = part
+    one.stopped.append(Stopped(row, stop.outcome, stop.text, stop.trace, part))
+    return part
 
 
-def _run(one: _Visit, activity: TacticsActivity) -> Part | None:
+def _record_stopped(one: Visit) -> bool:
+    """Store the executions that no segment was opened for, with their parts of the answer, in one transaction.
+
+    Returns:
+        Whether all of them are stored.
+
+    Raises:
+        Busy: the same placement is being answered elsewhere at this moment.
+    """
+    stopped, one.stopped = one.stopped, []
+    if not stopped or not one.complete:
+        return one.complete
+    codes = [each.row.activity_code for each in stopped]
+    try:
+        with one.app.runtime.engine.connect() as conn:
+            closed = segments.close_stopped(conn, one.event, stopped, one.codes)
+            if closed == "closed":
+                conn.commit()
+    except SQLAlchemyError as error:  # as where a segment cannot be opened
+        log.warning("not_recorded", activities=len(codes), error=type(error).__name__)
+        one.parts.update({code: _error_part(code) for code in codes})
+        return False
+    if closed == "twin":
+        raise _answered_elsewhere(one.request)
+    if closed == "abandoned":
+        with one.app.runtime.reading() as conn:
+            state = events.state(conn, *one.event.key)
+        if state is not None and state.body_hash != one.event.body_hash:
+            raise conflict(one.request)
+        one.complete = False
+        return False
+    one.execution_ids.update({each.row.activity_code: str(each.row.id) for each in stopped})
+    return True
+
+
+def _answered_elsewhere(request: PlacementRequest) -> Busy:
+    return Busy(f"the request with key {request.key!r} is being answered at this moment")
+
+
+def _run(one: Visit, activity: TacticsActivity) -> Part | None:
     """Run one activity's chain for the user; whatever happens to it stays with it (C-13).
 
     Returns:
@@ -176,20 +145,15 @@ def _run(one: _Visit, activity: TacticsActivity) -> Part | None:
         chosen = choose(app.runtime, app, one.stored, template, "grant", request.channel_code)
     except InvalidTemplate as error:
         log.warning("cannot_run", activity=activity.code, error=error.message)
-        return _record_error(one, activity.code, _execution(one, activity, Chosen(None, ()), True), error.message)
-    ctx = template.context_type(
-        activity=activity,
-        event=one.event,
-        link="grant",
-        now=one.now,
-        language=request.language,
-        placement=request.placement,
-        scene=request.scene,
-        order=request.order,
-        best_only=request.best_only,
-        candidates=_codes(one),
-    )
-    row = _execution(one, activity, chosen, template.lock)
+        row = one.execution(activity, chain_id=None, template_locks=True)
+        return _record_error(one, activity.code, row, error.message)
+    # Nothing opens before it is committed that those before it come to nothing.
+    if request.best_only and not _record_stopped(one):
+        one.parts[activity.code] = _error_part(activity.code)
+        return one.parts[activity.code] if one.complete else None
+    ctx = one.context(template.context_type, activity)
+    ctx.candidates = one.codes
+    row = one.execution(activity, chain_id=chosen.chain_id, template_locks=template.lock)
     wait_ms = int((one.deadline - time.monotonic()) * 1000)
     try:
         code, segment = open_placement(
@@ -201,7 +165,7 @@ def _run(one: _Visit, activity: TacticsActivity) -> Part | None:
         return one.parts[activity.code]
     if segment is None:
         if code == lease.TWIN:
-            raise Busy(f"the request with key {request.key!r} is being answered at this moment")
+            raise _answered_elsewhere(request)
         ctx.outcome, ctx.text = "busy", "another execution of this instance is running"
         one.parts[activity.code] = not_shown(ctx)
         return one.parts[activity.code]
@@ -215,7 +179,7 @@ def _run(one: _Visit, activity: TacticsActivity) -> Part | None:
     return part
 
 
-def _record_error(one: _Visit, code: str, row: ExecutionRow | None = None, reason: str = "") -> Part:
+def _record_error(one: Visit, code: str, row: ExecutionRow | None = None, reason: str = "") -> Part:
     """Answer for an activity that could not begin to run, and keep the answer with the event.
 
     Args:
@@ -236,34 +200,11 @@ def _record_error(one: _Visit, code: str, row: ExecutionRow | None = None, reaso
             }
             if executions.add_finished(conn, {**row.new(), **ended}):
                 one.execution_ids[code] = str(row.id)
-        events.record_answer(conn, one.event, {code: one.parts[code]}, candidates=_codes(one))
+        events.record_answer(conn, one.event, {code: one.parts[code]}, candidates=one.codes)
     return one.parts[code]
 
 
-def _codes(one: _Visit) -> list[str]:
-    return [activity.code for activity in one.candidates] + one.unreadable
-
-
-def _execution(one: _Visit, activity: TacticsActivity, chosen: Chosen, template_locks: bool) -> ExecutionRow:
-    wishes = (one.request.lock, activity.lock, template_locks)
-    return ExecutionRow(
-        id=uuid4(),
-        user_id=one.event.user_id,
-        activity_code=activity.code,
-        activity_version=activity.version,
-        link="grant",
-        channel_code=one.request.channel_code,
-        event_source=one.event.source,
-        event_id=one.event.id,
-        best_only=one.request.best_only,
-        locked=next(choice for choice in wishes if choice is not None),
-        attempts=1,
-        business_at=one.now,
-        chain_id=chosen.chain_id,
-    )
-
-
-def _await(one: _Visit, code: str, segment: Segment) -> Part | None:
+def _await(one: Visit, code: str, segment: Segment) -> Part | None:
     """Find the answer of a segment that did not commit here: it failed, a twin was faster, or its chain hopped.
 
     Returns:
@@ -274,7 +215,7 @@ def _await(one: _Visit, code: str, segment: Segment) -> Part | None:
         with runtime.reading() as conn:
             state = events.state(conn, *one.event.key)
         if state is not None and state.body_hash != one.event.body_hash:
-            raise _conflict(one.request)
+            raise conflict(one.request)
         answer: dict[str, Part] = (state.answer if state is not None else None) or {}
         if code in answer:
             _name_execution(one, code)
@@ -289,7 +230,7 @@ def _await(one: _Visit, code: str, segment: Segment) -> Part | None:
         time.sleep(POLL_S)
 
 
-def _name_execution(one: _Visit, code: str) -> None:
+def _name_execution(one: Visit, code: str) -> None:
     """Name the execution that is stored: a faster twin's, where this one was taken back."""
     with one.app.runtime.reading() as conn:
         stored = executions.of_event(conn, one.event.user_id, *one.event.key)
@@ -300,14 +241,14 @@ def _moves_on(part: Part) -> bool:
     return part.get("reason") in MOVES_ON
 
 
-def _outrank(one: _Visit, losers: Sequence[TacticsActivity]) -> None:
+def _outrank(one: Visit, losers: Sequence[TacticsActivity]) -> None:
     for activity in losers:
         text = "another activity came first"
         one.parts[activity.code] = {"activity": activity.code, "reason": "outranked", "text": text}
 
 
-def _answer(one: _Visit) -> PlacementAnswer:
-    codes = _codes(one)
+def _answer(one: Visit) -> PlacementAnswer:
+    codes = one.codes
     parts = [one.parts[code] for code in codes if code in one.parts]
     results = [part for part in parts if part.get("outcome") in SHOWN]
     ids = [one.execution_ids[code] for code in codes if code in one.execution_ids]

@@ -16,8 +16,14 @@ def check_rule(ctx: TacticsInstanceContext, run: Run) -> None:
     ctx.status = found.status
     ctx.effects = [dict(effect) for effect in found.effects]
     ctx.reasons = [reason.to_json() for reason in found.reasons]
+    refused = refusal(found)
+    if refused is not None:
+        ctx.stop(*refused)
+
+
+def refusal(found: rules.Evaluation) -> tuple[str, str] | None:
+    """Give the reason, as a code and for people, why an evaluated rule gives nothing; None where it gives something."""
     if not found.matched:
-        texts = "; ".join(str(reason["text"]) for reason in ctx.reasons[:3])
-        ctx.stop("unknown" if found.status == "unknown" else "not_matched", texts or found.status)
-    elif not ctx.effects:
-        ctx.stop("not_matched", "the rule matches but gives nothing")
+        texts = "; ".join(reason.text for reason in found.reasons[:3])
+        return "unknown" if found.status == "unknown" else "not_matched", texts or found.status
+    return None if found.effects else ("not_matched", "the rule matches but gives nothing")

@@ -47,6 +47,9 @@ _ENSURE = (
     .values(user_id=bindparam("user"), activity_code=bindparam("activity"), epoch=0)
     .on_conflict_do_nothing()
 )
+_PREPARED_OF = Statement("""
+    SELECT activity_code FROM instance WHERE user_id = $1::text AND prepared_event_id IS NOT NULL
+""")
 _PREPARED = Statement("""
     UPDATE instance
     SET prepared_epoch = $3::bigint, prepared_source = $4::text, prepared_event_id = $5::text,
@@ -97,6 +100,11 @@ def read(conn: Connection, user_id: str, activity_code: str) -> InstanceRow | No
     """Read the row without a lock."""
     row = conn.execute(_READ, {"user": user_id, "activity": activity_code}).one_or_none()
     return InstanceRow(*row) if row else None
+
+
+def prepared_of(conn: Connection, user_id: str) -> list[str]:
+    """Give the activities that an event has prepared for a user, ended ones too."""
+    return [code for (code,) in _PREPARED_OF.all(conn, user_id)]
 
 
 def set_prepared(

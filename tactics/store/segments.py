@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
@@ -55,6 +57,42 @@ _CLOSE = Statement("""
     )
     SELECT (SELECT count(*) FROM ended), (SELECT count(*) FROM answered)
 """)
+
+_STOP = Statement("""
+    WITH ended AS (
+        INSERT INTO execution (
+            id, activity_code, activity_version, locked, chain_id, outcome, reason, trace, user_id, link, channel_code,
+            event_source, event_id, best_only, attempts, business_at, finished_at)
+        SELECT given.id, given.activity_code, given.activity_version, given.locked, given.chain_id, given.outcome,
+               given.reason, given.trace::jsonb, $9::text, 'grant', $10::text, $11::text, $12::text, $13::boolean, 1,
+               $14::timestamptz, clock_timestamp()
+        FROM unnest($1::uuid[], $2::text[], $3::int[], $4::boolean[], $5::bigint[], $6::text[], $7::text[], $8::text[])
+            AS given (id, activity_code, activity_version, locked, chain_id, outcome, reason, trace)
+        ORDER BY given.activity_code
+        ON CONFLICT DO NOTHING
+        RETURNING id
+    ), answered AS (
+        INSERT INTO event (source, id, type, user_id, channel, data, body_hash, at, routed_at, candidates, answer)
+        SELECT $11, $12, $15::text, $9, $10, $16::jsonb, $17::text, $18::timestamptz, clock_timestamp(), $19::jsonb,
+               $20::jsonb
+        WHERE (SELECT count(*) FROM ended) = cardinality($1)
+        ON CONFLICT (source, id) DO UPDATE SET answer = coalesce(event.answer, '{}') || excluded.answer
+            WHERE event.abandoned_at IS NULL AND event.body_hash = excluded.body_hash
+        RETURNING id
+    )
+    SELECT (SELECT count(*) FROM ended), (SELECT count(*) FROM answered)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """An execution that ended before a segment of it was opened, and its part of the placement's answer."""
+
+    row: ExecutionRow
+    outcome: str
+    reason: str
+    trace: list[dict[str, Any]]
+    part: dict[str, Any]
 
 
 def begin(conn: Connection, known: ExecutionRow) -> tuple[InstanceRow, ExecutionRow, Event | None] | None:
@@ -135,5 +173,46 @@ def close_placement(
         row.chain_id,
     )
     if not ended:
+        return "twin"
+    return "closed" if answered else "abandoned"
+
+
+def close_stopped(conn: Connection, event: Event, stopped: Sequence[Stopped], candidates: Sequence[str]) -> Closed:
+    """Insert the executions of a placement that no segment was opened for, and add their parts of the answer.
+
+    Args:
+        conn: an open transaction.
+        event: the placement.
+        stopped: at least one, all of this placement.
+        candidates: as for `close_placement`.
+
+    Returns:
+        As `close_placement`: unless all are closed, the caller rolls back.
+    """
+    rows = [one.row for one in stopped]
+    ended, answered = _STOP.one(
+        conn,
+        [row.id for row in rows],
+        [row.activity_code for row in rows],
+        [row.activity_version for row in rows],
+        [row.locked for row in rows],
+        [row.chain_id for row in rows],
+        [one.outcome for one in stopped],
+        [one.reason for one in stopped],
+        [json.dumps(one.trace) for one in stopped],
+        event.user_id,
+        event.channel,
+        event.source,
+        event.id,
+        rows[0].best_only,
+        rows[0].business_at,
+        event.type,
+        Jsonb(event.data),
+        event.body_hash,
+        event.at,
+        Jsonb(list(candidates)),
+        Jsonb({one.row.activity_code: one.part for one in stopped}),
+    )
+    if ended != len(stopped):
         return "twin"
     return "closed" if answered else "abandoned"

@@ -4,45 +4,31 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from tactics import rules
 from tactics.domain.context import TacticsInstanceContext
 from tactics.domain.placement import PlacementAnswer
-from tactics.errors import Busy, IdempotencyConflict
-from tactics.flows import look_up, placement, setup
+from tactics.flows import look_up, setup
 from tactics.flows.chain import import_chains
-from tactics.flows.explain import explain_execution, explain_user
-from tactics.flows.placement import PlacementRequest
-from tactics.flows.visit import begin
 from tactics.gateways.local import LocalUsers
 from tactics.processors.build_result import build_result
 from tactics.processors.check_event import check_event
 from tactics.processors.check_rule import check_rule
 from tactics.processors.finish_execution import finish_execution
-from tactics.store import events
 from tactics.store.audit import audit
 from tactics.template import TacticsTemplate
-from tests.driving import NOON, Drive, Maker, acted, after, at_checkout, reasons_of, rule_of, satisfied
+from tests.crowd import COUPON, FINISHED, OPENED, SEGMENTS, given_to, is_in, many
+from tests.driving import Drive, Maker, acted, after, at_checkout, reasons_of, rule_of, satisfied
 from tests.making import document
 from tests.plays import step_of
 
-COUPON = rules.send_coupon("c18")
-SEGMENTS = ("new", "loyal", "lost")
+__all__ = ["many"]
+
 LOADED = 200
-OPENED = "SELECT activity_code FROM instance WHERE user_id = :user ORDER BY 1"
-FINISHED = "SELECT count(*) FROM execution WHERE link = 'grant' AND finished_at IS NOT NULL"
-
-
-def _is(segment: str) -> Any:
-    return rules.equals(rules.user_attribute("segment"), segment)
-
-
-def _for(segment: str) -> dict[str, Any]:
-    return rule_of(COUPON, when=_is(segment))
 
 
 def _order(**pieces: int) -> dict[str, Any]:
@@ -62,7 +48,7 @@ def _rules(chance: random.Random) -> Iterator[dict[str, Any]]:
     """Give rules of every sort, without end: by user, event, order, time and behaviour; ladders; some give nothing."""
     while True:
         item, pieces = chance.randrange(6), chance.randint(1, 3)
-        segment = _is(chance.choice(SEGMENTS))
+        segment = is_in(chance.choice(SEGMENTS))
         page = rules.in_set(rules.event_attribute("page"), ["home", "cart"])
         noon = rules.amount_between(rules.hour_of_day(), 10, 13)
         bought = rules.amount_at_least(rules.behaviour_count("purchase", 3600), pieces)
@@ -107,20 +93,6 @@ def _break(drive: Drive, code: str) -> None:
 
 def _said(answer: PlacementAnswer) -> tuple[list[str], list[Any]]:
     return [part["activity"] for part in answer.results], list(answer.not_shown)
-
-
-@pytest.fixture
-def many(drive: Drive) -> Drive:
-    """A channel with activities for three segments, twelve of each; none needs preparation."""
-    drive.load(
-        *[
-            at_checkout(f"{segment}{number:02}", rule=_for(segment), priority=number)
-            for segment in SEGMENTS
-            for number in range(12)
-        ]
-    )
-    setup.import_users(drive.runtime, [{"user_id": one, "segment": one} for one in SEGMENTS])
-    return drive
 
 
 VISITS: list[dict[str, Any]] = [
@@ -168,19 +140,21 @@ def test_only_what_matches_opens_a_segment(many: Drive) -> None:
 
 
 def test_unprepared_activities_open_no_segment(drive: Drive) -> None:
-    """Whatever its rule reads, an activity that nothing has prepared for the user says so without a segment."""
+    """Whatever its rule reads, an activity that nothing has prepared for the user says so, while it waits for that."""
     drive.load(*[document(code=f"a{number}") for number in range(look_up.FEW + 1)])
     answer = drive.visit("1")
     assert set(reasons_of(answer).values()) == {"not_prepared"}
     assert drive.rows(OPENED, user="1") == []
     drive.happen(satisfied("1"))
     assert len(drive.visit("1").results) == look_up.FEW + 1
+    drive.load(at_checkout("a3"))
+    assert [part["activity"] for part in drive.visit("2").results] == ["a3"]
 
 
 def test_few_activities_are_not_looked_up(drive: Drive) -> None:
     """As long as a channel has no more than FEW activities, each one's own segment tells."""
     codes = [f"a{number}" for number in range(look_up.FEW)]
-    drive.load(*[at_checkout(code, rule=_for("new")) for code in codes])
+    drive.load(*[at_checkout(code, rule=given_to("new")) for code in codes])
     drive.visit("1")
     assert [code for (code,) in drive.rows(OPENED, user="1")] == codes
 
@@ -189,64 +163,48 @@ def test_next_visit_sees_what_was_published(many: Drive, monkeypatch: pytest.Mon
     """A running process sees new activities, new versions, pauses and new chains at its next visit, again and again."""
     monkeypatch.setattr(look_up, "MOST_GENERATIONS", 2)
     shown = {f"new{number:02}" for number in range(12)}
-    for turn in range(5):
-        assert {part["activity"] for part in many.visit("new").results} == shown
-        many.load(at_checkout(f"extra{turn}", rule=_for("new")))
-        many.load(at_checkout(f"lost{turn:02}", rule=_for("new"), priority=turn))
+
+    def seen() -> set[str]:
+        return {part["activity"] for part in many.visit("new").results}
+
+    for turn in range(4):
+        assert seen() == shown
+        many.load(at_checkout(f"lost{turn:02}", rule=given_to("new"), priority=turn))
+        shown.add(f"lost{turn:02}")
+        assert seen() == shown
+        many.load(at_checkout(f"extra{turn}", rule=given_to("new")))
         setup.pause(many.runtime, f"new{turn:02}")
-        shown = (shown | {f"extra{turn}", f"lost{turn:02}"}) - {f"new{turn:02}"}
-        assert {part["activity"] for part in many.visit("new").results} == shown
-        many.load(at_checkout(f"extra{turn}", rule=_for("loyal")))
-        shown -= {f"extra{turn}"}
+        shown = (shown | {f"extra{turn}"}) - {f"new{turn:02}"}
+        assert seen() == shown
+        many.load(at_checkout(f"extra{turn}", rule=given_to("loyal")))
+        shown.remove(f"extra{turn}")
+    assert seen() == shown
+    index = many.runtime.shared["placement_indexes"]["home_banner"]  # type: ignore[index]  # what is shared has any type
+    assert index.generation <= 2
+    assert not {"new00", "new01"} & index.versions.keys()
     assert many.visit("new", at=after(days=90)).results == []
     steps = ["check_event", "load_prepared", "query_asset", "send_benefit", "build_result", "finish_execution"]
     import_chains(many.app, [{"chain": "all", "template_type": "full_link_v3", "link": "grant", "steps": steps}])
     many.visit("nobody")
-    assert len(many.rows(OPENED, user="nobody")) == 36 - 5 + 5
+    assert len(many.rows(OPENED, user="nobody")) == 36 - 4 + 4
 
 
-def test_key_answers_as_it_did(many: Drive) -> None:
-    """The same request under its key gets the same answer and executions, whatever was published; another body conflicts."""
-    first = many.visit("new", key="k").to_json()
-    many.load(at_checkout("late", rule=_for("new")), at_checkout("lost00", rule=_for("new")))
-    assert many.visit("new", key="k").to_json() == first
-    assert many.value(FINISHED) == 36
-    with pytest.raises(IdempotencyConflict):
-        many.visit("new", key="k", scene="cart")
+def test_visits_at_once_while_activities_are_published(many: Drive) -> None:
+    """Threads that visit while others publish are each answered by activities as they are before or after."""
+    many.visit("nobody")
+    before = {f"new{number:02}" for number in range(12)}
+    added = {f"extra{number}" for number in range(6)}
 
+    def keep_visiting(number: int) -> list[set[str]]:
+        return [{part["activity"] for part in many.visit(f"new{number}").results} for _ in range(4)]
 
-def test_unfinished_visit_is_gone_on_with(many: Drive) -> None:
-    """A visit that ended in the middle is completed under its key: what has no part yet is looked up again."""
-    whole = many.visit("new", key="k").to_json()
-    many.run("DELETE FROM execution WHERE activity_code LIKE 'l%'")
-    many.run("UPDATE event SET answer = answer - ARRAY(SELECT k FROM jsonb_object_keys(answer) AS k WHERE k LIKE 'l%')")
-    again = many.visit("new", key="k").to_json()
-    assert (again["results"], again["not_shown"]) == (whole["results"], whole["not_shown"])
-    assert many.value(FINISHED) == 36
-    assert len(many.rows(OPENED, user="new")) == 12
-
-
-def test_what_has_begun_is_left_to_its_execution(many: Drive) -> None:
-    """An activity whose execution goes on elsewhere is not passed over when its placement is asked for again."""
-    many.visit("new", key="k")
-    many.run("DELETE FROM execution WHERE activity_code LIKE 'l%' AND activity_code <> 'lost00'")
-    many.run("UPDATE event SET answer = '{}'")
-    late = _late(many, "new")
-    assert sorted(late.parts) == [f"lost{number:02}" for number in range(1, 12)] + [
-        f"loyal{number:02}" for number in range(12)
-    ]
-
-
-def test_best_only_passes_over_and_stops_at_the_first(many: Drive) -> None:
-    """What comes before the winner is written down before it opens; what comes after was never tried, and is outranked."""
-    answer = many.visit("new", best_only=True, key="k")
-    assert [part["activity"] for part in answer.results] == ["new11"]
-    reasons = reasons_of(answer)
-    assert {code for code, reason in reasons.items() if reason == "not_matched"} == {"lost11", "loyal11"}
-    assert sum(reason == "outranked" for reason in reasons.values()) == 33
-    rows = "SELECT activity_code, best_only FROM execution ORDER BY finished_at, activity_code"
-    assert many.rows(rows) == [("lost11", True), ("loyal11", True), ("new11", True)]
-    assert many.visit("new", best_only=True, key="k").to_json() == answer.to_json()
+    with ThreadPoolExecutor(4) as threads:
+        running = threads.map(keep_visiting, range(4))
+        for code in sorted(added):
+            many.load(at_checkout(code, rule=given_to("new")))
+        answers = [shown for each in running for shown in each]
+    assert all(before <= shown <= before | added for shown in answers)
+    assert {part["activity"] for part in many.visit("new").results} == before | added
 
 
 def test_broken_rule_hides_no_other(many: Drive) -> None:
@@ -258,12 +216,14 @@ def test_broken_rule_hides_no_other(many: Drive) -> None:
     assert len(answer.not_shown) == 25
 
 
+def _not_reading_the_user() -> Iterator[dict[str, Any]]:
+    yield at_checkout("plain", rule=rule_of(COUPON))
+    yield at_checkout("big", rule=rule_of(COUPON, when=rules.amount_at_least(rules.order_amount(), 1)))
+
+
 def test_users_that_cannot_be_asked_for(many: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the outer system does not answer, activities that read the user say `error`, each by its own segment."""
-    many.load(
-        at_checkout("plain", rule=rule_of(COUPON)),
-        at_checkout("big", rule=rule_of(COUPON, when=rules.amount_at_least(rules.order_amount(), 1))),
-    )
+    many.load(*_not_reading_the_user())
 
     def fail(*_: object) -> None:
         raise RuntimeError("away")
@@ -280,79 +240,12 @@ def test_users_that_cannot_be_asked_for(many: Drive, monkeypatch: pytest.MonkeyP
 def test_attributes_that_cannot_be_stored(many: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an outer system says of a user, and no answer can carry, is no reason to lose the answer of others."""
     monkeypatch.setattr(LocalUsers, "attributes", lambda *_: {"segment": "a\x00b"})
-    many.load(at_checkout("plain", rule=rule_of(COUPON)))
+    many.load(*_not_reading_the_user())
     answer = many.visit("new")
     assert [part["activity"] for part in answer.results] == ["plain"]
-    assert set(reasons_of(answer).values()) == {"error"}
-
-
-def test_explanation_of_one_that_was_passed_over(many: Drive) -> None:
-    """`explain` tells reason and step of an execution that had no segment, by its id and by user and activity."""
-    answer = many.visit("new", key="k")
-    (part,) = [one for one in answer.not_shown if one["activity"] == "lost03"]
-    ids = many.rows("SELECT id FROM execution WHERE activity_code = 'lost03'")
-    found = explain_execution(many.runtime, UUID(str(ids[0][0])), app=many.app)
-    assert found["execution"]["outcome"] == "not_matched"
-    assert found["execution"]["reason"] == part["text"]
-    (step,) = found["execution"]["trace"]
-    assert (step["step"], step["outcome"]) == ("check_rule", "stopped: not_matched")
-    assert "looked up" in step["notes"][0]
-    assert part["text"] in found["summary"][0]
-    by_user = explain_user(many.runtime, "new", "lost03", NOON, app=many.app)
-    assert by_user["execution"]["id"] == found["execution"]["id"]
-    assert by_user["visits"][0]["part"] == part
-
-
-def _late(drive: Drive, user: str) -> Any:
-    """Give a visit that began, and has passed over what it can."""
-    late = begin(drive.app, PlacementRequest(user, "home_banner", key="k", at=NOON))
-    for activity in late.candidates:
-        placement._pass_over(late, activity)
-    return late
-
-
-def test_twin_that_was_faster_keeps_its_answer(many: Drive) -> None:
-    """Of two requests under one key the slower one is told so, and writes nothing, also where the user changed."""
-    late = _late(many, "new")
-    setup.import_users(many.runtime, [{"user_id": "new", "segment": "lost"}])
-    first = many.visit("new", key="k").to_json()
-    with pytest.raises(Busy, match="'k'"):
-        placement._record_stopped(late)
-    assert many.visit("new", key="k").to_json() == first
-    assert many.value(FINISHED) == 36
-
-
-def test_other_body_under_the_key_conflicts(many: Drive) -> None:
-    """A slower request of another user under the same key writes nothing into the first one's answer."""
-    late = _late(many, "new")
-    first = many.visit("lost", key="k").to_json()
-    with pytest.raises(IdempotencyConflict):
-        placement._record_stopped(late)
-    assert many.visit("lost", key="k").to_json() == first
-
-
-def test_abandoned_visit_writes_nothing_more(many: Drive) -> None:
-    """What was passed over is not written once the placement was given up."""
-    late = _late(many, "new")
-    with many.runtime.engine.begin() as conn:
-        events.abandon(conn, late.event)
-    assert not placement._record_stopped(late)
-    assert not late.complete
-    assert many.value("SELECT count(*) FROM execution") == 0
-
-
-@pytest.mark.parametrize("best_only", [False, True])
-def test_what_cannot_be_recorded_is_an_error(many: Drive, best_only: bool) -> None:
-    """Where the database refuses, nobody is told what was not written; with best only nothing opens after it."""
-    many.run("ALTER TABLE execution ADD CONSTRAINT refused CHECK (outcome <> 'not_matched')")
-    answer = many.visit("new", best_only=best_only, key="k")
     reasons = reasons_of(answer)
-    assert (reasons["lost11"], reasons["loyal11"]) == ("error", "error")
-    assert len(answer.results) == (0 if best_only else 12)
-    many.run("ALTER TABLE execution DROP CONSTRAINT refused")
-    again = many.visit("new", best_only=best_only, key="k")
-    assert reasons_of(again)["lost11"] == "not_matched"
-    assert len(again.results) == (1 if best_only else 12)
+    assert reasons.pop("big") == "unknown"
+    assert set(reasons.values()) == {"error"}
 
 
 class _OwnFacts(TacticsInstanceContext):
@@ -384,6 +277,6 @@ def test_chains_that_see_or_do_more_run_in_full(driven: Maker, context: Any, ste
     """A chain whose outcome cannot be told from outside runs for each placement: own facts, own steps, no rule."""
     drive = driven(templates=[TacticsTemplate("own", context, prepare=(finish_execution,), grant=steps)])
     codes = [f"a{number:02}" for number in range(look_up.FEW + 2)]
-    drive.load(*[at_checkout(code, template_type="own", rule=_for("new")) for code in codes])
+    drive.load(*[at_checkout(code, template_type="own", rule=given_to("new")) for code in codes])
     drive.visit("1")
     assert [code for (code,) in drive.rows(OPENED, user="1")] == codes
