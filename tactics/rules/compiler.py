@@ -99,8 +99,13 @@ class CompiledRule:
 
     def _effect(self, action: Block) -> tuple[str, dict[str, object], bool]:
         definition = self.registry.get(action.block)
-        per_item = definition is not None and definition.per_item and not action.params.keys() & SELECTORS
-        return action.block, dict(action.params), per_item
+        if definition is None:
+            return action.block, dict(action.params), False
+        # As declared: equal rules answer alike, to the letter.
+        constants: dict[str, object] = {
+            name: action.params[name] for name in definition.parameters if name in action.params
+        }
+        return action.block, constants, definition.per_item and not constants.keys() & SELECTORS
 
     def _given(self, step: int, times: int, item_id: str | None) -> Iterator[dict[str, Any]]:
         for block, constants, per_item in self._effects[step]:

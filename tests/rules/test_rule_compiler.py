@@ -363,3 +363,13 @@ def test_built_far_too_deep_is_an_error_everywhere() -> None:
             ask(deep)
     assert [problem["code"] for problem in rules.check(deep)["problems"]] == ["limit"]
     assert calculate(deep, {}).status == "invalid"
+
+
+def test_effects_say_parameters_as_declared() -> None:
+    """Equal rules answer alike to the letter, whichever parameter an action names first."""
+    registry = Registry(STANDARD_BLOCKS)
+    params = {"benefit": "b", "points": 5}
+    for ordered in (params, dict(reversed(params.items()))):
+        rule = rules.so(rules.Block("pbb.action.give_points", ordered, "action"))
+        for answer in (calculate(rule, {}, registry), rules.explain(rule, {}, registry).evaluation):
+            assert list(answer.effects[0]["params"]) == ["points", "benefit"]
