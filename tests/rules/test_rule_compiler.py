@@ -368,7 +368,7 @@ def test_built_far_too_deep_is_an_error_everywhere() -> None:
 def test_effects_say_parameters_as_declared() -> None:
     """Equal rules answer alike to the letter, whichever parameter an action names first."""
     registry = Registry(STANDARD_BLOCKS)
-    params = {"benefit": "b", "points": 5}
+    params: dict[str, Any] = {"benefit": "b", "points": 5}
     for ordered in (params, dict(reversed(params.items()))):
         rule = rules.so(rules.Block("pbb.action.give_points", ordered, "action"))
         for answer in (calculate(rule, {}, registry), rules.explain(rule, {}, registry).evaluation):
