@@ -7,7 +7,7 @@ Made once for a rule and a registry, then run as often as there are facts. A ver
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from tactics.rules.block import BlockDefinition, python_name
@@ -48,6 +48,8 @@ class PlannedBlock:
     constants: Mapping[str, Any]
     resources: tuple[tuple[str, Parameter, PlannedBlock], ...]
     quick: Callable[[Facts], Any] | None = None
+    # Its words, once they were put together, where they do not depend on the facts.
+    told: list[str] = field(default_factory=list, compare=False, repr=False)
 
     def value(self, run: Run) -> Any:
         """What the block computes, or `Unknown`; computed at first use."""
@@ -201,6 +203,19 @@ def plan(rule: Rule, registry: Registry) -> Plan:
 
 def words(block: PlannedBlock, run: Run) -> str:
     """What the block is about, in words: its declared ones, with the parameters it was given."""
+    if block.told:
+        return block.told[0]
+    definition = block.definition
+    named = definition.named_in_words
+    # A condition tells what it asks for, and its subject tells itself.
+    only_named = definition.kind == "condition" and bool(named)
+    text = _worded(block, run, only_named=only_named)
+    if not any(not only_named or name.removesuffix("_") in named for name, _, __ in block.resources):
+        block.told.append(text)
+    return text
+
+
+def _worded(block: PlannedBlock, run: Run, *, only_named: bool) -> str:
     given = {name.removesuffix("_"): _told(value) for name, value in block.constants.items()}
     for name, _, source in block.resources:
         value = source.value(run)
@@ -208,7 +223,7 @@ def words(block: PlannedBlock, run: Run) -> str:
     definition = block.definition
     named = definition.named_in_words
     text = definition.words.format_map({name: given.get(name, "?") for name in named})
-    if definition.kind == "condition" and named:
+    if only_named:
         return text
     rest = [
         f"{name.removesuffix('_id').replace('_', ' ')} {value}"
