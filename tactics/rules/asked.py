@@ -7,12 +7,14 @@ from functools import cached_property
 from typing import Any
 
 from tactics.rules.blocks import condition as standard
-from tactics.rules.engine import compile_rule
+from tactics.rules.compiler import CompiledRule
 from tactics.rules.family import Family, Totals, family_of, totals
 from tactics.rules.quick import Section
-from tactics.rules.registry import Registry
+from tactics.rules.registry import Blocks
+from tactics.rules.standard import is_standard
 from tactics.rules.tree import Alias, Block, Condition
 from tactics.rules.value import Number, is_number
+from tactics.rules.writer import blocks_of
 
 _AT_LEAST = standard.amount_at_least.definition.implementation
 _MORE_THAN = standard.amount_more_than.definition.implementation
@@ -43,14 +45,20 @@ class Questions:
 class Asked:
     """A condition that rules ask, by its number among all of them."""
 
-    def __init__(self, number: int, condition: Condition, registry: Registry) -> None:
+    def __init__(self, number: int, condition: Condition, blocks: Blocks) -> None:
         self.number = number
         self.condition = condition
-        self._registry = registry
+        self._blocks = blocks
 
     @cached_property
     def _matches(self) -> Any:
-        return compile_rule(self.condition, self._registry).matches
+        return CompiledRule(self.condition, self._blocks).matches
+
+    @cached_property
+    def is_total(self) -> bool:
+        """Whether it may be asked sooner or later than it stands."""
+        definitions = (self._blocks.get(block.block) for block in blocks_of(self.condition))
+        return all(definition is not None and definition.total for definition in definitions)
 
     def holds(self, questions: Questions) -> bool:
         """Whether the condition holds: neither false nor unknown."""
@@ -70,14 +78,14 @@ class LeastAsked(Asked):
         self,
         number: int,
         condition: Condition,
-        registry: Registry,
+        blocks: Blocks,
         *,
         family: Family,
         key: str | None,
         least: Number,
         exact: bool,
     ) -> None:
-        super().__init__(number, condition, registry)
+        super().__init__(number, condition, blocks)
         self.family = family
         self.key = key
         self.least = least
@@ -96,33 +104,33 @@ class TextAsked(Asked):
     """A condition that holds wherever a value in a section of the facts is one of some texts, and nowhere else."""
 
     def __init__(
-        self, number: int, condition: Condition, registry: Registry, *, section: str, name: str, texts: Sequence[str]
+        self, number: int, condition: Condition, blocks: Blocks, *, section: str, name: str, texts: Sequence[str]
     ) -> None:
-        super().__init__(number, condition, registry)
+        super().__init__(number, condition, blocks)
         self.section = section
         self.name = name
         self.texts = tuple(dict.fromkeys(texts))
 
 
-def ask(number: int, condition: Condition, registry: Registry) -> Asked:
+def ask(number: int, condition: Condition, blocks: Blocks) -> Asked:
     """The condition as a question, of the kind that says most about it."""
-    definition = registry.get(condition.block) if isinstance(condition, Block) else None
-    if not isinstance(condition, Block) or definition is None or definition.scenes:
-        return Asked(number, condition, registry)
+    definition = blocks.get(condition.block) if isinstance(condition, Block) else None
+    if not isinstance(condition, Block) or definition is None or not is_standard(definition):
+        return Asked(number, condition, blocks)
     subject = condition.params.get(definition.subject or "")
     others = {key: value for key, value in condition.params.items() if key != definition.subject}
     if not isinstance(subject, Block) or any(isinstance(value, (Block, Alias)) for value in others.values()):
-        return Asked(number, condition, registry)
+        return Asked(number, condition, blocks)
     found = _least(definition.implementation, others)
-    of = family_of(subject, registry)
+    of = family_of(subject, blocks)
     if found is not None and of is not None:
-        return LeastAsked(number, condition, registry, family=of[0], key=of[1], least=found[0], exact=found[1])
+        return LeastAsked(number, condition, blocks, family=of[0], key=of[1], least=found[0], exact=found[1])
     texts = _texts(definition.implementation, others)
     name = subject.params.get("name")
-    resource = registry.get(subject.block)
+    resource = blocks.get(subject.block)
     if texts and isinstance(name, str) and resource and not resource.scenes and isinstance(resource.quick, Section):
-        return TextAsked(number, condition, registry, section=resource.quick.name, name=name, texts=texts)
-    return Asked(number, condition, registry)
+        return TextAsked(number, condition, blocks, section=resource.quick.name, name=name, texts=texts)
+    return Asked(number, condition, blocks)
 
 
 def _least(implementation: Any, others: dict[str, Any]) -> tuple[Number, bool] | None:

@@ -201,6 +201,8 @@ def _misdeclared(definition: BlockDefinition) -> list[str]:
     for name, parameter in declared.items():
         if not isinstance(parameter, Parameter):
             wrong.append(f"parameter {name!r} is declared by one of text, integer, number…, not {parameter!r}")
+    if not _may_be_quick(definition):
+        wrong.append("a quick form is for resources; that of a section for one with the one parameter `name`")
     if (definition.kind == "resource") != (definition.gives is not None) or definition.gives not in (None, *GIVES):
         wrong.append("a resource says what it gives, one of " + ", ".join(GIVES))
     if (definition.kind == "condition") != (definition.subject is not None):
@@ -211,6 +213,12 @@ def _misdeclared(definition: BlockDefinition) -> list[str]:
         for implementation in (definition.implementation, *definition.scenes.values()):
             wrong += signature_problems(definition, implementation)
     return wrong
+
+
+def _may_be_quick(definition: BlockDefinition) -> bool:
+    if isinstance(definition.quick, Section) and list(definition.parameters) != ["name"]:
+        return False
+    return definition.quick is None or definition.kind == "resource"
 
 
 def signature_problems(definition: BlockDefinition, implementation: Implementation | None) -> list[str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 from tactics.rules.quick import Unclear
-from tactics.rules.value import Number, Scalar, is_number, is_scalar, moment, same
+from tactics.rules.value import Number, Scalar, is_member, is_number, is_scalar, moment, same
 
 
 def number(value: Any) -> Number:
@@ -36,7 +37,7 @@ def has(value: Any, constant: Scalar) -> bool:
     """Whether a list has the constant as a member, by type."""
     if not isinstance(value, (list, tuple)):
         raise Unclear
-    return any(same(constant, member) for member in value)
+    return is_member(constant, value)
 
 
 def has_text(value: Any, constant: str) -> bool:
@@ -68,7 +69,10 @@ def is_there(facts: Any, section: str, name: str) -> bool:
         return False
     if not isinstance(record, Mapping):
         raise Unclear
-    return record.get(name) is not None
+    value = record.get(name)
+    if isinstance(value, float) and not isfinite(value):
+        raise Unclear
+    return value is not None
 
 
 def _judged(value: Any) -> Any:

@@ -41,13 +41,13 @@ def parse(obj: object, registry: Registry | None = None) -> Rule:
     if problems:
         raise RuleError(problems)
     rule = _rule(cast("Mapping[str, Any]", obj.to_json() if isinstance(obj, Node) else obj), registry)
-    rule.__dict__[_CHECKED] = registry.compiled
+    rule.__dict__[_CHECKED] = registry.blocks
     return rule
 
 
 def was_checked(rule: Node, registry: Registry) -> bool:
     """Whether the rule was read from JSON with the blocks that the registry has now, and has no open parameter."""
-    return rule.__dict__.get(_CHECKED) is registry.compiled and not any(_aliases(rule))
+    return rule.__dict__.get(_CHECKED) is registry.blocks and not any(_aliases(rule))
 
 
 def loads(text: str | bytes, registry: Registry | None = None) -> Rule:

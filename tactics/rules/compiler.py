@@ -19,7 +19,7 @@ from tactics.rules.from_json import over_json
 from tactics.rules.plan import SELECTORS, Plan, PlannedBlock, PlannedCondition, PlannedNot, Run, plan
 from tactics.rules.quick import Unclear
 from tactics.rules.reason import asked_for
-from tactics.rules.registry import Registry
+from tactics.rules.registry import Blocks
 from tactics.rules.shape import Outline, Shape
 from tactics.rules.tree import Block, Rule
 from tactics.rules.typed import ask_elsewhere
@@ -34,17 +34,15 @@ _LARGEST_SHAPE = 500
 
 
 class CompiledRule:
-    """A rule, made for one registry, ready to be asked as often as there are facts.
+    """A rule over the blocks of one time, ready to be asked as often as there are facts.
 
     `decide(facts, item_id=None)` gives a `Decision`, at the speed of hand-written Python; `item_id` is the current item
     where a rule is evaluated per item. `calculate` gives the whole answer, with effects and reasons.
     """
 
-    def __init__(self, rule: Rule, registry: Registry) -> None:
+    def __init__(self, rule: Rule, blocks: Blocks) -> None:
         self.rule = rule
-        self.registry = registry
-        # Of the blocks as they were then: a registry that changes begins a new collection.
-        self.made_in = registry.compiled
+        self.blocks = blocks
 
     @cached_property
     def decide(self) -> Decide:
@@ -62,12 +60,12 @@ class CompiledRule:
 
         With msgspec installed, only what the rule reads is decoded. Raises RuleError for what is not JSON.
         """
-        return over_json(self.decide, lambda: self._build("typed"), Outline(self.rule).blocks, self.registry)
+        return over_json(self.decide, lambda: self._build("typed"), Outline(self.rule).blocks, self.blocks)
 
     @cached_property
     def plan(self) -> Plan:
         """The rule for the exact evaluation."""
-        return plan(self.rule, self.registry)
+        return plan(self.rule, self.blocks)
 
     def calculate(self, facts: object, item_id: str | None = None) -> Evaluation:
         """The whole answer. Raises nothing, whatever the facts."""
@@ -98,7 +96,7 @@ class CompiledRule:
         return tuple(tuple(map(self._effect, step.then)) for step, _ in steps_of(self.rule))
 
     def _effect(self, action: Block) -> tuple[str, dict[str, object], bool]:
-        definition = self.registry.get(action.block)
+        definition = self.blocks.get(action.block)
         if definition is None:
             return action.block, dict(action.params), False
         # As declared: equal rules answer alike, to the letter.
@@ -128,13 +126,13 @@ class CompiledRule:
     def _shape(self, outline: Outline, form: Form) -> Shape:
         """The shape of the rule, written if no rule of this shape was compiled lately."""
         key = (form, outline.key)
-        shape: Shape | None = self.registry.shapes.get(key)
+        shape: Shape | None = self.blocks.shapes.get(key)
         if shape is None:
-            shape = ShapeWriter(self.rule, self.registry, outline, form).shape()
-            if len(self.registry.shapes) >= _MOST_SHAPES:
-                self.registry.shapes.clear()
+            shape = ShapeWriter(self.rule, self.blocks, outline, form).shape()
+            if len(self.blocks.shapes) >= _MOST_SHAPES:
+                self.blocks.shapes.clear()
             if len(outline.key) <= _LARGEST_SHAPE:
-                self.registry.shapes[key] = shape
+                self.blocks.shapes[key] = shape
         return shape
 
 

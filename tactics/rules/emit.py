@@ -16,9 +16,10 @@ from tactics.rules.block import BlockDefinition
 from tactics.rules.blocks import condition as standard
 from tactics.rules.inline import set_in, template_of
 from tactics.rules.problem import RuleError, pointer
-from tactics.rules.quick import Quick, Section
-from tactics.rules.registry import Registry
+from tactics.rules.quick import COUNTING, Quick, Section
+from tactics.rules.registry import Blocks
 from tactics.rules.shape import Drawn, Outline
+from tactics.rules.standard import is_standard
 from tactics.rules.tree import Alias, And, Block, Condition, Not
 
 Known: TypeAlias = frozenset[str]
@@ -72,12 +73,12 @@ def negated(expression: ast.expr) -> ast.expr:
     return syntax.UnaryOp(ast.Not(), expression)
 
 
-def counts(node: Block, registry: Registry) -> bool:
+def counts(node: Block, blocks: Blocks) -> bool:
     """Whether the condition block may answer a number of times."""
-    definition = registry.get(node.block)
+    definition = blocks.get(node.block)
     if definition is None or not definition.counts:
         return False
-    may_not = definition.implementation is AT_LEAST and not definition.scenes
+    may_not = definition.implementation is AT_LEAST and is_standard(definition)
     return not may_not or node.params.get("enable_multiple", False) is not False
 
 
@@ -89,12 +90,12 @@ class Emitter:
 
     def __init__(
         self,
-        registry: Registry,
+        blocks: Blocks,
         outline: Outline,
         writers: Mapping[Any, Writer],
         instead: Mapping[Callable[..., Any], Callable[..., Any]],
     ) -> None:
-        self.registry = registry
+        self.blocks = blocks
         self._instead = instead
         self._writers = writers
         self.names: dict[str, Any] = {"__builtins__": {}, "str": str, "int": int}
@@ -149,8 +150,8 @@ class Emitter:
 
         Its resource is known by then.
         """
-        definition = self.registry.get(node.block)
-        if definition is None or definition.implementation is not AT_LEAST or definition.scenes:
+        definition = self.blocks.get(node.block)
+        if definition is None or definition.implementation is not AT_LEAST or not is_standard(definition):
             return None
         subject, most = node.params["amount"], node.params.get("max_multiple")
         if not isinstance(subject, Block) or not self._is_sum(subject) or node.params["enable_multiple"] is not True:
@@ -163,17 +164,18 @@ class Emitter:
 
     def _is_sum(self, value: object) -> bool:
         definition = self._quick(value)
-        return definition is not None and isinstance(definition.quick, Quick) and definition.gives == "number"
+        # Of another's quick form nobody knows what it gives.
+        return definition is not None and isinstance(definition.quick, Quick) and definition.quick.compute in COUNTING
 
     def _quick(self, value: object) -> BlockDefinition | None:
         """The definition of a resource that has a quick form here."""
         if not isinstance(value, Block) or any(isinstance(one, (Block, Alias)) for one in value.params.values()):
             return None
-        definition = self.registry.get(value.block)
+        definition = self.blocks.get(value.block)
         return definition if definition and definition.quick is not None and not definition.scenes else None
 
     def _block(self, node: Block, path: str, known: Known) -> Emitted:
-        definition = self.registry.get(node.block)
+        definition = self.blocks.get(node.block)
         if definition is None:
             raise RuleError.of(path, "unknown_block", f"there is no block {node.block!r}")
         if self._is_written(node):
@@ -187,8 +189,8 @@ class Emitter:
 
     def _is_written(self, node: Block) -> bool:
         """Whether the condition may have an expression of its own: over a quick resource, with constants beside it."""
-        definition = self.registry.get(node.block)
-        if definition is None or definition.scenes or definition.implementation not in self._writers:
+        definition = self.blocks.get(node.block)
+        if definition is None or not is_standard(definition):
             return False
         others = [value for key, value in node.params.items() if key != definition.subject]
         is_quick = self._quick(node.params.get(definition.subject or "")) is not None
@@ -212,7 +214,7 @@ class Emitter:
         """Statements that compute what the condition asks first, in place, and what is known then; none where it is."""
         while not isinstance(node, Block):
             node = node.condition if isinstance(node, Not) else node.conditions[0]
-        definition = self.registry.get(node.block)
+        definition = self.blocks.get(node.block)
         subject = node.params.get((definition.subject if definition else None) or "")
         if not isinstance(subject, Block) or not self._is_written(node) or not self._is_sum(subject):
             return [], known
@@ -234,11 +236,12 @@ class Emitter:
         return self._locals.setdefault(self._outline.number(resource), f"found{len(self._locals)}")
 
     def _fetch(self, node: Block) -> ast.expr:
-        definition = self.registry.get(node.block)
+        definition = self.blocks.get(node.block)
         quick = definition.quick if definition else None
         if isinstance(quick, Section):
-            section = syntax.Subscript(name(FACTS), constant(quick.name), _LOAD)
-            return syntax.Subscript(section, self.draw(node, "name"), _LOAD)
+            # `get` adds nothing to a dictionary that makes what it lacks.
+            section = call(syntax.Attribute(name(FACTS), "get", _LOAD), constant(quick.name))
+            return call(syntax.Attribute(section, "get", _LOAD), self.draw(node, "name"))
         if definition is None or quick is None:
             raise RuleError.of("", "unknown_block", f"there is no block {node.block!r}")
         given = [constant(one) for one in quick.given]

@@ -63,14 +63,14 @@ def well_formed(rule: Rule | Mapping[str, Any], registry: Registry | None = None
     registry = default_registry if registry is None else registry
     node = rule if isinstance(rule, Node) else parse(rule, registry)
     kept = node.__dict__.get(_KEPT)
-    if kept is not None and kept.made_in is registry.compiled:
+    if kept is not None and kept.blocks is registry.blocks:
         return cast("CompiledRule", kept)
-    ready = cast("CompiledRule | None", registry.compiled.get(node.key))
+    ready = cast("CompiledRule | None", registry.blocks.compiled.get(node.key))
     if ready is None:
         problems = [] if was_checked(node, registry) else problems_of(node, open_aliases=False, registry=registry)
         if problems:
             raise RuleError(problems)
-        ready = registry.compiled[node.key] = CompiledRule(node, registry)
+        ready = registry.blocks.compiled[node.key] = CompiledRule(node, registry.blocks)
     node.__dict__[_KEPT] = ready
     return ready
 

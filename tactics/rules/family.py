@@ -14,7 +14,8 @@ from typing import Any, Literal, TypeAlias
 from tactics.rules.blocks import resource as standard
 from tactics.rules.facts import Facts
 from tactics.rules.quick import LARGEST, Unclear, is_count
-from tactics.rules.registry import Registry
+from tactics.rules.registry import Blocks
+from tactics.rules.standard import is_standard
 from tactics.rules.tree import Block
 from tactics.rules.value import Unknown
 
@@ -49,12 +50,12 @@ _FAMILIES: Mapping[Any, tuple[Measured, Field]] = {
 }
 
 
-def family_of(node: object, registry: Registry) -> tuple[Family, str | None] | None:
+def family_of(node: object, blocks: Blocks) -> tuple[Family, str | None] | None:
     """The family that a resource is of, and its key there; None for one that is of no family, or means the current item."""
     if not isinstance(node, Block):
         return None
-    definition = registry.get(node.block)
-    if definition is None or definition.scenes or definition.implementation not in _FAMILIES:
+    definition = blocks.get(node.block)
+    if definition is None or not is_standard(definition) or definition.implementation not in _FAMILIES:
         return None
     measured, field = _FAMILIES[definition.implementation]
     key = node.params.get(field)
@@ -77,7 +78,7 @@ def totals(family: Family, facts: Any) -> Totals:
 
 
 def _lines(facts: Any) -> list[Any]:
-    lines = facts["order"]["lines"]
+    lines = facts.get("order").get("lines")
     if lines.__class__ is not list:
         raise Unclear
     return lines
@@ -104,12 +105,12 @@ def _no_batch_quantities(lines: list[Any], field: str | None) -> Totals:
     for line in lines:
         key = None if field is None else line.get(field)
         if key.__class__ is str or field is None:
-            if line.get("batch") is None:
+            if (batch := line.get("batch")) is None:
                 pieces = line.get("quantity", 1)
                 if not (pieces > 1 or pieces is _ONE):
                     is_count(pieces)
                 found[key] = so_far(key, 0) + pieces
-            elif line["batch"].__class__ is not str:
+            elif batch.__class__ is not str:
                 raise Unclear
         elif key is not None:
             raise Unclear
@@ -123,7 +124,7 @@ def _amounts(lines: list[Any], field: str | None) -> Totals:
         key = None if field is None else line.get(field)
         if key.__class__ is str or field is None:
             pieces = line.get("quantity", 1)
-            price = line["price_minor"]
+            price = line.get("price_minor")
             if not (price > 1 and (pieces > 1 or pieces is _ONE)):
                 is_count(pieces)
                 is_count(price)
@@ -170,11 +171,14 @@ _PASSES: Mapping[tuple[Measured, bool], Callable[[list[Any], str | None], Totals
 
 def _untold(family: Family, facts: Any) -> Totals:
     """The keys of an order that is not plain: what they have is left to be asked exactly, for those that matter."""
-    lines = Facts(facts).lines
-    if isinstance(lines, Unknown):
+    try:
+        lines = Facts(facts).lines
+        if isinstance(lines, Unknown):
+            return {}
+        if family.field is None:
+            return {None: None}
+        given = (line.get(family.field) for line in lines)
+        keys = chain.from_iterable(one if isinstance(one, (list, tuple)) else (one,) for one in given)
+        return dict.fromkeys(key for key in keys if isinstance(key, str))
+    except Exception:  # noqa: BLE001 -- a mapping of the caller's own may raise whatever it likes; nothing is known of it
         return {}
-    if family.field is None:
-        return {None: None}
-    given = (line.get(family.field) for line in lines)
-    keys = chain.from_iterable(one if isinstance(one, (list, tuple)) else (one,) for one in given)
-    return dict.fromkeys(key for key in keys if isinstance(key, str))

@@ -17,10 +17,10 @@ from tactics.rules import quick
 from tactics.rules.evaluation import Decision
 from tactics.rules.problem import RuleError
 from tactics.rules.quick import Quick, Section
-from tactics.rules.registry import Registry
+from tactics.rules.registry import Blocks
+from tactics.rules.standard import is_standard
 from tactics.rules.tree import Block
 from tactics.rules.typed import TYPED
-from tactics.rules.written import WRITERS
 
 _HAS_MSGSPEC = find_spec("msgspec") is not None
 
@@ -32,22 +32,23 @@ _LARGEST = 2**62
 def over_json(
     decide: Callable[..., Decision],
     typed: Callable[[], Callable[..., Decision]],
-    blocks: list[Block],
-    registry: Registry,
+    asked: list[Block],
+    blocks: Blocks,
 ) -> DecideJson:
     """A compiled rule's `decide` over JSON text: `decide_json(text, item_id=None)`.
 
-    `typed` makes the rule's function for lines that were decoded for it. Raises RuleError for text that is not JSON.
+    `typed` makes the rule's function for lines that were decoded for it. Raises RuleError for text that is not JSON;
+    what the rule does not read is skipped, not read.
     """
 
     def plainly(text: bytes | str, item_id: str | None = None) -> Decision:
         try:
             facts = json.loads(text)
-        except (ValueError, RecursionError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise RuleError.of("", "json", f"the facts are not JSON: {error}") from None
         return decide(facts, item_id)
 
-    decode = _decoder(blocks, registry)
+    decode = _decoder(asked, blocks)
     if decode is None:
         return plainly
     quickly = typed()
@@ -61,18 +62,14 @@ def over_json(
     return decide_json
 
 
-def _decoder(blocks: list[Block], registry: Registry) -> Callable[[bytes | str], Any] | None:
+def _decoder(asked: list[Block], blocks: Blocks) -> Callable[[bytes | str], Any] | None:
     """What decodes the facts that a rule of these blocks reads; None where that cannot be said beforehand."""
     sections: set[str] = set()
     keys: set[str] = set()
     measures: set[Any] = set()
-    for block in blocks:
-        definition = registry.get(block.block)
-        if (
-            definition is None
-            or definition.scenes
-            or (definition.kind == "condition" and definition.implementation not in WRITERS)
-        ):
+    for block in asked:
+        definition = blocks.get(block.block)
+        if definition is None or definition.scenes or (definition.kind == "condition" and not is_standard(definition)):
             return None
         if definition.kind != "resource":
             continue

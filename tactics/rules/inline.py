@@ -1,7 +1,8 @@
 """A quick function's own loop, set into the function of a rule: what a call costs is a tenth of what it calls.
 
 Only functions of `tactics.rules.quick` and `typed` are set in: assignments and a loop, with one `return` at the end.
-Where their source is not at hand (an installation without it), they are called.
+They are taken apart when this module is loaded, as they are then: what changes on disk under a running process is never
+looked at. Where their source is not at hand (an installation without it), or is not theirs any more, they are called.
 """
 
 from __future__ import annotations
@@ -10,15 +11,12 @@ import ast
 import builtins
 import copy
 import inspect
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from types import FunctionType, ModuleType
 from typing import Any
 
-from tactics.rules import syntax
-
-_OURS = ("tactics.rules.quick", "tactics.rules.typed")
+from tactics.rules import quick, syntax, typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +30,30 @@ class Template:
     used: Mapping[str, Any]
 
 
-@cache
 def template_of(function: Callable[..., Any]) -> Template | None:
     """The function as a template; None where it cannot be one."""
-    if function.__module__ not in _OURS:
-        return None
+    return _TEMPLATES.get(function)
+
+
+def _templates(module: ModuleType) -> Mapping[Any, Template]:
+    """The module's functions that can be set in; none where its source is not what was loaded."""
     try:
-        (defined,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
-    except (OSError, TypeError):
-        return None
-    if not isinstance(defined, ast.FunctionDef):
-        return None
+        parsed = ast.parse(inspect.getsource(module))
+        again: dict[str, Any] = {}
+        exec(compile(parsed, str(module.__file__), "exec"), {**vars(module)}, again)  # noqa: S102  # our own module's source
+    except Exception:  # noqa: BLE001 -- whatever is wrong with the source, the functions can be called
+        return {}
+    found: dict[Any, Template] = {}
+    for defined in parsed.body:
+        loaded = getattr(module, defined.name, None) if isinstance(defined, ast.FunctionDef) else None
+        if isinstance(defined, ast.FunctionDef) and isinstance(loaded, FunctionType):
+            template = _taken_apart(loaded, defined)
+            if template is not None and again[defined.name].__code__.co_code == loaded.__code__.co_code:
+                found[loaded] = template
+    return found
+
+
+def _taken_apart(function: FunctionType, defined: ast.FunctionDef) -> Template | None:
     _, *body, last = defined.body
     if not isinstance(last, ast.Return) or not isinstance(last.value, ast.Name):
         return None
@@ -81,3 +92,6 @@ class _Renaming(ast.NodeTransformer):
         if node.id in self._replaced:
             return self._replaced[node.id]
         return syntax.Name(self._renamed.get(node.id, node.id), node.ctx)
+
+
+_TEMPLATES: Mapping[Any, Template] = {**_templates(quick), **_templates(typed)}

@@ -1,6 +1,6 @@
 """A rule made ready to run: blocks resolved, constants set apart, equal resources sharing one value.
 
-Made once for a rule and a registry, then run as often as there are facts. A verdict is True (holds), a whole number
+Made once for a rule and a blocks, then run as often as there are facts. A verdict is True (holds), a whole number
 (holds that many times), False, or None (unknown): Kleene's three values with multiplicity on top.
 """
 
@@ -15,7 +15,7 @@ from tactics.rules.facts import Facts
 from tactics.rules.parameter import Parameter, describe
 from tactics.rules.problem import RuleError, pointer
 from tactics.rules.quick import Quick
-from tactics.rules.registry import Registry
+from tactics.rules.registry import Blocks
 from tactics.rules.tree import And, Block, Condition, Mode, Not, Rule, So, Tiers
 from tactics.rules.value import Unknown, is_number, missing, plain, show
 
@@ -81,23 +81,23 @@ class PlannedBlock:
         definition = self.definition
         if self.quick is not None:
             try:
-                return self.quick(run.facts)
+                return _checked_resource(definition, self.quick(run.facts))
             except Exception:  # noqa: BLE001, S110 -- it is not that simple: the block's own function says what it is
                 pass
         values = self.arguments(run)
         if isinstance(values, Unknown):
             return values
-        compute = definition.implementation
-        if definition.scenes:
-            compute = definition.scenes.get(run.facts.scene or "", compute)
-        if compute is None:
-            return Unknown("failed", f"{definition.id} computes nothing")
         try:
+            compute = definition.implementation
+            if definition.scenes:
+                compute = definition.scenes.get(run.facts.scene or "", compute)
+            if compute is None:
+                return Unknown("failed", f"{definition.id} computes nothing")
             if definition.kind == "resource":
                 return _checked_resource(definition, compute(run.facts, **values))
             return _checked_condition(definition, compute(**values))
         except Exception as error:  # noqa: BLE001 -- a plugin's block may raise anything; facts must never raise at the caller
-            return Unknown("failed", f"{definition.id} failed: {type(error).__name__}: {error}")
+            return Unknown("failed", f"{definition.id} failed: {_named(error)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +188,9 @@ class Plan:
     ladder: bool = False
 
 
-def plan(rule: Rule, registry: Registry) -> Plan:
+def plan(rule: Rule, blocks: Blocks) -> Plan:
     """Make a checked rule ready to run."""
-    planner = _Planner(registry)
+    planner = _Planner(blocks)
     if isinstance(rule, So):
         steps: tuple[PlannedSo, ...] = (planner.so(rule, ""),)
         return Plan(len(planner.slots), None, steps)
@@ -238,9 +238,9 @@ def _told(value: object) -> str:
 
 
 class _Planner:
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, blocks: Blocks) -> None:
         self.slots: dict[str, int] = {}
-        self._registry = registry
+        self._blocks = blocks
 
     def so(self, node: So, path: str) -> PlannedSo:
         path = pointer(path, "so")
@@ -258,7 +258,7 @@ class _Planner:
         return PlannedAnd(path, children) if name == "and" else PlannedOr(path, children, any(map(_counts, children)))
 
     def block(self, node: Block, path: str) -> PlannedBlock:
-        definition = self._registry.get(node.block)
+        definition = self._blocks.get(node.block)
         if definition is None:
             raise RuleError.of(path, "unknown_block", f"there is no block {node.block!r}")
         name_of: Callable[[str], str] = str if definition.kind == "action" else python_name
@@ -321,7 +321,16 @@ def _checked_resource(definition: BlockDefinition, value: Any) -> Any:
     return value
 
 
+def _named(error: Exception) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 -- an exception that cannot even be told
+        return type(error).__name__
+
+
 def _checked_condition(definition: BlockDefinition, value: Any) -> Any:
+    if definition.counts and value == 0 and isinstance(value, int):
+        return False
     if isinstance(value, (bool, Unknown)) or (definition.counts and isinstance(value, int) and value >= 1):
         return value
     return Unknown(

@@ -14,6 +14,20 @@ from tactics.rules.problem import Problem, RuleError
 from tactics.rules.words import ENGLISH, BlockWords, completed, english, misworded
 
 
+class Blocks:
+    """A registry's blocks as they are at one time, and what was compiled from them: one rule is always of one time."""
+
+    def __init__(self, definitions: Mapping[str, BlockDefinition]) -> None:
+        self._definitions = dict(definitions)
+        # Compiled rules by their canonical text, for as long as somebody holds them; and the shapes that they have.
+        self.compiled: WeakValueDictionary[str, Any] = WeakValueDictionary()
+        self.shapes: dict[Any, Any] = {}
+
+    def get(self, block_id: str) -> BlockDefinition | None:
+        """The block of this id, or None."""
+        return self._definitions.get(block_id)
+
+
 class Registry:
     """Blocks by id."""
 
@@ -55,10 +69,8 @@ class Registry:
         self._changed()
 
     def _changed(self) -> None:
-        """Begin new collections: what was compiled with other blocks is no longer found."""
-        # Compiled rules by their canonical text, for as long as somebody holds them; and the shapes that they have.
-        self.compiled: WeakValueDictionary[str, Any] = WeakValueDictionary()
-        self.shapes: dict[Any, Any] = {}
+        """Begin anew: what was compiled with other blocks is no longer found."""
+        self.blocks = Blocks(self._definitions)
 
     def translate(self, language: str, words: Mapping[str, BlockWords]) -> None:
         """Say what blocks are called in a language, such as `zh`; words given again replace those before.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -21,6 +21,7 @@ from tactics.rules.compiler import CompiledRule
 from tactics.rules.engine import well_formed
 from tactics.rules.evaluation import Decision
 from tactics.rules.family import Family
+from tactics.rules.problem import RuleError
 from tactics.rules.registry import Registry
 from tactics.rules.tree import Block, Condition, Rule, So, Tiers
 from tactics.rules.writer import conjuncts, may_count, steps_of
@@ -105,12 +106,13 @@ class RuleSet(Generic[K]):
 
     def __init__(self, rules: Iterable[tuple[K, Rule | Mapping[str, Any]]], registry: Registry | None = None) -> None:
         """Enter the rules. Raises RuleError for the first that is not well-formed."""
-        self._registry = default_registry if registry is None else registry
+        registry = default_registry if registry is None else registry
+        self._blocks = registry.blocks
         self._keys: list[K] = []
         self._compiled: list[CompiledRule] = []
         for key, rule in rules:
             self._keys.append(key)
-            self._compiled.append(well_formed(rule, self._registry))
+            self._compiled.append(_well_formed(key, rule, registry))
         self._asked: dict[str, Asked] = {}
         self._open = _Bucket()
         self._by_text: dict[tuple[str, str], dict[str, _Bucket]] = {}
@@ -129,7 +131,7 @@ class RuleSet(Generic[K]):
         self._look_in(self._open, questions, found)
         for (section, name), by_text in self._by_text.items():
             try:
-                text = questions.facts[section][name]
+                text = questions.facts.get(section).get(name)
             except Exception:  # noqa: BLE001, S112 -- facts may be anything; what cannot be read is no text
                 continue
             if isinstance(text, str):
@@ -219,12 +221,17 @@ class RuleSet(Generic[K]):
         found: list[Asked] = []
         for one, _ in [] if condition is None else conjuncts(condition, ""):
             if one.key not in self._asked:
-                self._asked[one.key] = ask(len(self._asked), one, self._registry)
+                self._asked[one.key] = ask(len(self._asked), one, self._blocks)
             found.append(self._asked[one.key])
         return found
 
     def _enter(self, index: int, steps: list[list[Asked]], spread: Counter[tuple[str, str]]) -> None:
-        shared = [asked for asked in dict.fromkeys(steps[0]) if all(asked in step for step in steps)]
+        # In a ladder, only what is pure and total may be asked before what stands beside it.
+        shared = [
+            asked
+            for asked in dict.fromkeys(steps[0])
+            if all(asked in step for step in steps) and (len(steps) == 1 or asked.is_total)
+        ]
         texts = [asked for asked in shared if isinstance(asked, TextAsked) and len(asked.texts) <= _MOST_TEXTS]
         text = max(texts, key=lambda asked: spread[asked.section, asked.name], default=None)
         need = _need(steps)
@@ -262,10 +269,18 @@ class RuleSet(Generic[K]):
         if not isinstance(rule, (So, Tiers)):
             return False
         return any(
-            (step.when is not None and may_count(step.when, self._registry))
+            (step.when is not None and may_count(step.when, self._blocks))
             or any(isinstance(value, Block) for action in step.then for value in action.params.values())
             for step, _ in steps_of(rule)
         )
+
+
+def _well_formed(key: object, rule: Rule | Mapping[str, Any], registry: Registry) -> CompiledRule:
+    try:
+        return well_formed(rule, registry)
+    except RuleError as error:
+        named = f"rule {key!r}: "
+        raise RuleError(replace(problem, message=named + problem.message) for problem in error.problems) from None
 
 
 def _least(own: Sequence[Asked], need: LeastAsked | None) -> Any:

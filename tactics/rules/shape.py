@@ -86,10 +86,10 @@ class Outline:
             if isinstance(value, Block):
                 number = self._visit(value)
                 said += (name, number)
-                form += (name, number)
+                form += (name, Block, number)
             elif isinstance(value, tuple):
                 said += (name, value, *(member.__class__ for member in value))
-                form += (name, all(member.__class__ is str for member in value))
+                form += (name, tuple, all(member.__class__ is str for member in value))
             else:
                 said += (name, kind, value)
                 # Of the truth values, which one it is makes other code.

@@ -71,6 +71,10 @@ class Alias(Node):
 
     name: str
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise RuleError.of("/alias", "form", "the name of an open parameter is text")
+
     def to_json(self) -> dict[str, object]:
         return {"alias": self.name}
 
@@ -90,6 +94,10 @@ class Block(Combinable):
     kind: Kind | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.block, str):
+            raise RuleError.of("/block", "form", "the id of a block is text")
+        if not isinstance(self.params, Mapping) or not all(isinstance(name, str) for name in self.params):
+            raise RuleError.of("/params", "form", "an object with the parameters belongs here, named by text")
         frozen = {name: _argument(value, pointer("", "params", name)) for name, value in self.params.items()}
         object.__setattr__(self, "params", MappingProxyType(frozen))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -112,6 +112,14 @@ def same(one: object, other: object) -> bool:
     if isinstance(one, str) or isinstance(other, str):
         return isinstance(one, str) and isinstance(other, str) and one == other
     return is_number(one) and is_number(other) and one == other
+
+
+def is_member(constant: object, value: Sequence[object]) -> bool:
+    """Whether the constant is in a list, by type."""
+    if constant.__class__ is str:
+        # Text equals text, which is quickly found, and a time.
+        return constant in value or any(same(constant, one) for one in value if isinstance(one, datetime))
+    return any(same(constant, one) for one in value)
 
 
 def show(value: object) -> str:

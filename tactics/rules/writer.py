@@ -12,7 +12,7 @@ from tactics.rules.emit import FACTS, ITEM, RUN, Emitter, Known, call, counts, n
 from tactics.rules.evaluation import Decision
 from tactics.rules.problem import pointer
 from tactics.rules.quick import Quick, Section
-from tactics.rules.registry import Registry
+from tactics.rules.registry import Blocks
 from tactics.rules.shape import Outline, Shape
 from tactics.rules.tree import And, Block, Condition, Not, Or, Rule, So, Tiers
 from tactics.rules.typed import TYPED
@@ -31,10 +31,10 @@ class ShapeWriter:
     It answers a `Decision`; as `matches`, true or false; as `typed`, a `Decision` over lines that were decoded for it.
     """
 
-    def __init__(self, rule: Rule, registry: Registry, outline: Outline, form: Form) -> None:
-        self.emitter = Emitter(registry, outline, WRITERS, TYPED if form == "typed" else {})
+    def __init__(self, rule: Rule, blocks: Blocks, outline: Outline, form: Form) -> None:
+        self.emitter = Emitter(blocks, outline, WRITERS, TYPED if form == "typed" else {})
         self._rule = rule
-        self._registry = registry
+        self._blocks = blocks
         self._number = outline.number
         self._words = form != "matches"
 
@@ -54,7 +54,7 @@ class ShapeWriter:
         return Shape(code, emitter.names, tuple(emitter.drawn), tuple(emitter.exact))
 
     def _bare(self, rule: Condition) -> list[ast.stmt]:
-        statements, _, __ = self._asked(self._sorted(conjuncts(rule, "")), frozenset())
+        statements, _ = self._asked(self._sorted(conjuncts(rule, "")), frozenset())
         return [*statements, syntax.Return(self._won(()))]
 
     def _ladder(self, rule: So | Tiers) -> list[ast.stmt]:
@@ -67,7 +67,7 @@ class ShapeWriter:
         ]
         shared = self._shared(asked)
         numbers = {self._number(condition) for condition, _ in shared}
-        statements, known, _ = self._asked(shared, frozenset())
+        statements, known = self._asked(shared, frozenset())
         order = list(range(len(steps)))
         if mode == "highest":
             order.reverse()
@@ -77,7 +77,7 @@ class ShapeWriter:
             own = [one for one in asked[index] if self._number(one[0]) not in numbers]
             last = index == order[-1] and mode != "all"
             if last or not own:
-                more, known, _ = self._asked(own, known)
+                more, known = self._asked(own, known)
                 statements += [*more, *self._give(index, steps[index][0], asked[index], mode)]
                 if mode != "all":
                     return statements
@@ -91,7 +91,7 @@ class ShapeWriter:
         won = call(self.emitter.bound(_won_all if self._words else bool, "won_all"), name("won"))
         return [*statements, syntax.If(name("won"), [syntax.Return(won)], []), syntax.Return(self._exit(nothing))]
 
-    def _asked(self, conjuncts: Sequence[Conjunct], known: Known) -> tuple[list[ast.stmt], Known, None]:
+    def _asked(self, conjuncts: Sequence[Conjunct], known: Known) -> tuple[list[ast.stmt], Known]:
         """Each condition with an exit of its own."""
         statements: list[ast.stmt] = []
         for condition, path in conjuncts:
@@ -99,7 +99,7 @@ class ShapeWriter:
             test, known, _ = self.emitter.condition(condition, path, known)
             statements += first
             statements.append(syntax.If(negated(test), [syntax.Return(self._exit(path))], []))
-        return statements, known, None
+        return statements, known
 
     def _joined(self, conjuncts: Sequence[Conjunct], known: Known) -> tuple[ast.expr, Known, Known]:
         parts: list[ast.expr] = []
@@ -129,7 +129,7 @@ class ShapeWriter:
         """How many times a step holds whose conditions hold; None where only the exact evaluation can tell."""
         counted: list[ast.expr] = []
         for condition in conditions:
-            if not may_count(condition, self._registry):
+            if not may_count(condition, self._blocks):
                 continue
             times = self.emitter.times(condition) if isinstance(condition, Block) else None
             if times is None:
@@ -168,7 +168,7 @@ class ShapeWriter:
         return None if None in costs else max(cost for cost in costs if cost is not None)
 
     def _cost_of_block(self, block: Block) -> int | None:
-        definition = self._registry.get(block.block)
+        definition = self._blocks.get(block.block)
         if definition is None or not definition.total:
             return None
         if definition.kind == "condition" or isinstance(definition.quick, Section):
@@ -198,11 +198,11 @@ def blocks_of(node: Condition | Block) -> Iterator[Block]:
             yield from blocks_of(child)
 
 
-def may_count(node: Condition, registry: Registry) -> bool:
+def may_count(node: Condition, blocks: Blocks) -> bool:
     """Whether the condition may hold a number of times."""
     if isinstance(node, Block):
-        return counts(node, registry)
-    return isinstance(node, (And, Or)) and any(may_count(child, registry) for child in node.conditions)
+        return counts(node, blocks)
+    return isinstance(node, (And, Or)) and any(may_count(child, blocks) for child in node.conditions)
 
 
 def steps_of(rule: Rule) -> Iterator[tuple[So, str]]:

@@ -64,7 +64,7 @@ def _within(emitter: Emitter, node: Block, subject: Any, known: Known) -> Writte
 
 
 def _exists(emitter: Emitter, _: Block, subject: Any, known: Known) -> Written:
-    definition = emitter.registry.get(subject.block)
+    definition = emitter.blocks.get(subject.block)
     if definition is None or not isinstance(definition.quick, Section) or "name" not in subject.params:
         return None
     section = syntax.Constant(definition.quick.name)

@@ -8,6 +8,8 @@ import json
 import pickle
 import threading
 import weakref
+from collections import defaultdict
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -15,11 +17,12 @@ import pytest
 from hypothesis import example, given, settings
 
 from tactics import rules
-from tactics.rules import Registry, RuleError, calculate, compile_rule
-from tactics.rules.block import resource
+from tactics.rules import Registry, RuleError, RuleSet, calculate, compile_rule
+from tactics.rules.block import condition, resource
 from tactics.rules.blocks import STANDARD_BLOCKS
 from tactics.rules.evaluation import decide, evaluate
-from tactics.rules.parameter import number
+from tactics.rules.parameter import number, text
+from tactics.rules.quick import Quick
 from tests.rules.rules_at_random import facts as any_facts
 from tests.rules.rules_at_random import item_ids
 from tests.rules.rules_at_random import rules as any_rules
@@ -373,3 +376,135 @@ def test_effects_say_parameters_as_declared() -> None:
         rule = rules.so(rules.Block("pbb.action.give_points", ordered, "action"))
         for answer in (calculate(rule, {}, registry), rules.explain(rule, {}, registry).evaluation):
             assert list(answer.effects[0]["params"]) == ["points", "benefit"]
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -float("inf")])
+def test_a_number_that_is_not_finite_is_not_there(value: float) -> None:
+    """A number that is not finite is of the wrong type for `exists` as for everything else."""
+    rule = rules.exists(rules.user_attribute("n"))
+    facts = {"user": {"n": value}}
+    assert calculate(rule, facts).status == compile_rule(~rule).decide(facts).status == "unknown"
+    assert not RuleSet([(1, rule)]).matching(facts)
+    assert compile_rule(rule).decide_json('{"user": {"n": 1e400}}').status == "unknown"
+
+
+def test_reading_facts_adds_nothing_to_them() -> None:
+    """Dictionaries that make what they lack are read like any others, and stay as they are."""
+    made: Any = defaultdict(lambda: defaultdict(int))
+    line: Any = defaultdict(int, {"item_id": "7", "sales_channel": "web"})
+    several: list[rules.Condition] = [
+        ~rules.amount_at_least(rules.user_attribute("n"), 5),
+        rules.equals(rules.user_attribute("n"), "x"),
+        rules.amount_at_least(rules.item_quantity("7"), 1),
+        rules.amount_at_least(rules.order_amount("app"), 1),
+        rules.amount_at_least(rules.no_batch_item_quantity("7"), 1),
+        rules.exists(rules.user_attribute("n")),
+    ]
+    for facts in (made, {"user": defaultdict(int), "order": {"lines": [line]}}):
+        before = copy.deepcopy(facts)
+        for rule in several:
+            compiled = compile_rule(rule)
+            exact = evaluate(compiled.plan, compiled.run(facts))
+            assert compiled.calculate(facts) == exact
+        RuleSet(enumerate(several)).matching(facts)
+        assert facts == before
+
+
+def test_source_is_read_when_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands on disk later is never looked at: a package that is replaced changes no running process."""
+    monkeypatch.setattr("inspect.getsource", lambda _: "def broken(:")
+    rule = rules.amount_at_least(rules.item_quantity("7"), 12) & rules.exists(rules.user_attribute("never seen shape"))
+    assert compile_rule(rule).decide({**TWENTY, "user": {"never seen shape": 1}}).matched
+
+
+def test_a_compiled_rule_keeps_its_blocks() -> None:
+    """A rule that was compiled before a scene was added answers as before, whichever way it is asked."""
+    registry = Registry(STANDARD_BLOCKS)
+    rule = rules.amount_at_least(rules.order_amount(), 10)
+    compiled, found = compile_rule(rule, registry), RuleSet([(1, rule)], registry)
+    registry.add_scene("pbb.resource.order_amount", "vip", lambda _, sales_channel=None: 99)  # noqa: ARG005  # its signature
+    facts = {"order": {"lines": []}, "scene": "vip"}
+    assert not compiled.decide(facts).matched
+    assert not compiled.matches(facts)
+    assert compiled.calculate(facts).status == "not_matched"
+    assert not found.matching(facts)
+    assert calculate(rule, facts, registry).matched
+
+
+@pytest.mark.parametrize(
+    ("value", "status"), [(float("nan"), "unknown"), (None, "unknown"), (True, "unknown"), (4, "matched")]
+)
+def test_a_plugins_quick_form_is_not_trusted(value: object, status: str) -> None:
+    """What a quick form of somebody else's gives is judged as what the block's own function gives."""
+
+    @resource("t.resource.q", "Q", words="q", gives="number", quick=Quick(lambda _: value, (), lambda _: value))
+    def q(_: rules.Facts) -> object:
+        return value
+
+    registry = Registry([*STANDARD_BLOCKS, q])
+    rule = rules.amount_below(q(), 5)
+    assert calculate(rule, {}, registry).status == status
+    assert compile_rule(rule, registry).matches({}) is (status == "matched")
+    assert calculate(rules.exists(q()), {}, registry).matched is (value is True or value == 4)
+
+
+def test_a_block_that_borrows_a_function_keeps_its_parameters() -> None:
+    """A condition with a standard function and stricter parameters is as strict as it says."""
+    borrowed = rules.equals.definition.implementation
+    params = {"value": text("a text"), "to": text("what it has to be")}
+    strict = condition("t.condition.same_text", "Same", params, words="{to}", subject="value")(borrowed)  # type: ignore[arg-type]  # it is one
+    registry = Registry([*STANDARD_BLOCKS, strict])
+    rule = ~strict(rules.user_attribute("n"), "x")
+    facts = {"user": {"n": 5}}
+    assert calculate(rule, facts, registry).status == "unknown"
+    assert not RuleSet([(1, rule)], registry).matching(facts)
+
+
+def test_callables_and_counts_of_a_plugin() -> None:
+    """A condition may be computed by any callable; 0 times is false; an exception that cannot be told is unknown."""
+
+    @dataclass
+    class Counter:
+        by: int
+
+        def __call__(self, amount: int) -> object:
+            return amount // self.by
+
+    class Untold(Exception):  # only here
+        def __str__(self) -> str:
+            raise ValueError
+
+    def fails(amount: int) -> object:
+        raise Untold
+
+    amount = {"amount": number("how much")}
+    counted = condition("t.condition.tens", "Tens", amount, words="tens", subject="amount", counts=True)(Counter(10))
+    failing = condition("t.condition.fails", "Fails", amount, words="fails", subject="amount")(fails)
+    registry = Registry([*STANDARD_BLOCKS, counted, failing])
+    rule = rules.so(counted(rules.user_attribute("n")), rules.give_points(1))
+    assert calculate(rule, {"user": {"n": 35}}, registry).effects[0]["times"] == 3
+    assert calculate(rule, {"user": {"n": 5}}, registry).status == "not_matched"
+    assert [match.key for match in RuleSet([(1, rule)], registry).matching({"user": {"n": 20}})] == [1]
+    assert calculate(failing(rules.user_attribute("n")), {"user": {"n": 5}}, registry).status == "unknown"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: rules.Block("pbb.condition.exists", {1: 2, "value": 3}),  # type: ignore[dict-item]  # that is the test
+        lambda: rules.Block(object(), {}),  # type: ignore[arg-type]  # as above
+        lambda: rules.Alias(object()),  # type: ignore[arg-type]  # as above
+    ],
+)
+def test_nodes_of_junk_are_refused_when_built(make: Any) -> None:
+    """A node says what is wrong with it where it is built, not later."""
+    with pytest.raises(RuleError):
+        make()
+
+
+@pytest.mark.parametrize("given_text", [None, 5, {}])
+def test_facts_that_are_no_text_are_refused(given_text: Any) -> None:
+    """What is neither text nor bytes is not JSON."""
+    for rule in (TEN_OF_7, rules.exists(rules.now())):
+        with pytest.raises(RuleError, match="not JSON"):
+            compile_rule(rule).decide_json(given_text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tactics import rules
-from tactics.rules import RuleError, RuleSet, compile_rule
+from tactics.rules import Registry, RuleError, RuleSet, compile_rule, resource
+from tactics.rules.blocks import STANDARD_BLOCKS
 from tests.rules.rules_at_random import facts as any_facts
 from tests.rules.rules_at_random import item_ids
 from tests.rules.rules_at_random import rules as any_rules
@@ -100,9 +102,9 @@ def test_only_what_may_match_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     real = compile_rule.__globals__["CompiledRule"]._build
 
-    def build(self: Any, *, words: bool) -> Any:
+    def build(self: Any, form: Any) -> Any:
         asked.append(self.rule.key)
-        return real(self, words=words)
+        return real(self, form)
 
     monkeypatch.setattr("tactics.rules.compiler.CompiledRule._build", build)
     order = {"lines": [{"item_id": "i4", "quantity": 4}, {"item_id": "elsewhere", "quantity": 9}]}
@@ -131,3 +133,53 @@ def test_no_facts_raise(facts: object) -> None:
     several.append(("b", rules.amount_at_least(rules.order_amount(), 1)))
     several.append(("c", rules.equals(rules.event_attribute("channel"), "app")))
     assert [match.key for match in RuleSet(several).matching(facts)] == ["a"]
+
+
+def test_a_broken_rule_is_named() -> None:
+    """Of thousands of rules the error says which one it is about."""
+    with pytest.raises(RuleError, match="rule 'bad': there is no block"):
+        RuleSet([("good", rules.exists(rules.now())), ("bad", {"block": "no.such", "params": {}})])
+
+
+class Detached(Mapping[str, Any]):
+    """A record of somebody's own that can no longer be read."""
+
+    def __getitem__(self, _: str) -> Any:
+        raise RuntimeError("detached")
+
+    def __iter__(self) -> Any:
+        raise RuntimeError("detached")
+
+    def __len__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(
+    "facts", [Detached(), {"order": {"lines": [Detached()]}}, {"order": Detached(), "user": Detached()}]
+)
+def test_facts_that_raise_are_answered(facts: object) -> None:
+    """Facts that cannot even be read match nothing that needs them, one by one and together."""
+    rule = rules.amount_at_least(rules.item_quantity("7"), 3)
+    named = rules.equals(rules.user_attribute("level"), "gold")
+    always = rules.so(rules.give_points(1))
+    found = RuleSet([("a", rule), ("b", named), ("c", always), ("d", rule & named)]).matching(facts)
+    assert [match.key for match in found] == ["c"]
+    assert compile_rule(rule).calculate(facts).status == "unknown"
+
+
+def test_what_is_not_total_is_asked_behind_its_guard() -> None:
+    """A block that is not pure and total is not asked where a condition before it fails, in a set as alone."""
+    asked: list[int] = []
+
+    @resource("t.resource.dear", "Dear", words="dear", gives="number")
+    def dear(_: rules.Facts) -> object:
+        asked.append(1)
+        return 5
+
+    registry = Registry([*STANDARD_BLOCKS, dear])
+    guard = rules.exists(rules.user_attribute("vip"))
+    steps = [rules.so(guard & rules.amount_at_least(dear(), at), rules.give_points(at)) for at in (1, 2)]
+    found = RuleSet([("a", rules.tiers(*steps)), ("b", guard & rules.amount_at_least(dear(), 3))], registry)
+    assert found.matching({"user": {}}) == []
+    assert not asked
+    assert [match.key for match in found.matching({"user": {"vip": 1}})] == ["a", "b"]

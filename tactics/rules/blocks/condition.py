@@ -9,7 +9,7 @@ from tactics.rules.block import condition
 from tactics.rules.parameter import Parameter, anything, flag, integer, number, point, scalar, scalars, text
 from tactics.rules.parameter import members as members_of
 from tactics.rules.tree import Alias, Block
-from tactics.rules.value import Number, Scalar, Unknown, exact, is_number, moment, same
+from tactics.rules.value import Number, Scalar, Unknown, exact, is_member, is_number, moment, same
 
 _AMOUNT: dict[str, Parameter] = {"amount": number("the amount that is judged")}
 
@@ -129,7 +129,7 @@ def in_set(value: Scalar | datetime, values: Sequence[Scalar]) -> object:
     total=True,
 )
 def has_member(value: Sequence[object], member: Scalar | datetime) -> object:
-    return any(same(member, one) for one in value)
+    return is_member(member, value)
 
 
 @condition(

@@ -107,7 +107,7 @@ def single(name: str) -> CompiledRule:
 
 def forget_shapes() -> None:
     """Let the engine write the next rule's code anew, whatever was compiled before."""
-    default_registry.shapes.clear()
+    default_registry.blocks.shapes.clear()
 
 
 __all__ = ["LIKE", "SINGLE", "compile_rule", "decided", "forget_shapes", "gives", "keys", "many", "rule", "single"]
