@@ -217,11 +217,16 @@ def test_children_die_with_their_owner(tmp_path: Path, number: signal.Signals) -
     """However the owner ends, nothing of its children is left, though they do not heed SIGTERM."""
     argv = [sys.executable, "-c", _OWNER, str(tmp_path), _STUBBORN_POOL]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as owner:
-        assert owner.stdout is not None
-        assert owner.stdout.readline() == "up\n"
-        _says(tmp_path / "pool.log", "up")
-        assert len(_processes(tmp_path)) == 4
-        owner.send_signal(number)
+        try:
+            assert owner.stdout is not None
+            assert owner.stdout.readline() == "up\n"
+            _says(tmp_path / "pool.log", "up")
+            # One that is just being replaced by its program has no command line for a moment.
+            _until(lambda: len(_processes(tmp_path)) == 4, "owner, keeper and both of the pool run")
+            owner.send_signal(number)
+        except BaseException:
+            owner.kill()
+            raise
     _until(lambda: not _processes(tmp_path), "all are gone")
 
 
