@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +16,7 @@ from tactics.cli.rules_serve import serve
 
 if TYPE_CHECKING:
     from tactics.rules import Evaluation
+    from tactics.rules.check import CheckAnswer
 
 app = typer.Typer(help="Check, evaluate, explain and price rules; list the blocks.", no_args_is_help=True)
 
@@ -34,10 +35,8 @@ def load_plugins() -> None:
 
 @app.command()
 def check(rule: RulePath, *, open_aliases: OpenAliases = False, as_json: AsJson = False) -> None:
-    """Say what is wrong with a rule. Exit 1 when there are errors, 2 when it could not be read."""
-    from tactics import rules
-
-    answer = rules.check(read(rule), open_aliases)
+    """Say what is wrong with a rule, or with each of those that `price` takes. Exit 1 for errors, 2 when it could not be read."""
+    answer = _checked(read(rule), open_aliases=open_aliases)
     if as_json:
         print_json(answer)
     else:
@@ -47,6 +46,23 @@ def check(rule: RulePath, *, open_aliases: OpenAliases = False, as_json: AsJson 
         typer.echo(f"the rule is well-formed{found and ', with '}{found}" if answer["ok"] else found)
     if not answer["ok"]:
         raise typer.Exit(RULE_REFUSED)
+
+
+def _checked(given: object, *, open_aliases: bool) -> CheckAnswer:
+    """Check a rule, or all of a file that has several, each with its place in the path."""
+    from tactics import rules
+
+    listed = given.get("rules") if isinstance(given, Mapping) else given
+    if not isinstance(listed, list):
+        return rules.check(given, open_aliases)
+    start = "/rules" if isinstance(given, Mapping) else ""
+    answers = []
+    for index, one in enumerate(listed):
+        bare = not (isinstance(one, Mapping) and "rule" in one)
+        path = f"{start}/{index}" + ("" if bare else "/rule")
+        answers.append((path, rules.check(one if bare else one["rule"], open_aliases)))
+    problems = [{**problem, "path": path + problem["path"]} for path, one in answers for problem in one["problems"]]
+    return {"ok": all(one["ok"] for _, one in answers), "problems": problems}
 
 
 @app.command("eval")

@@ -133,16 +133,31 @@ def largest_value(activity: TacticsActivity) -> int:
     return _reach(activity, activity.rule)
 
 
+def uncounted(activity: TacticsActivity) -> tuple[str, ...]:
+    """Tell, in sentences, which actions an activity's budget does not count: those that no benefit gives a value."""
+    if activity.limits.budget_minor is None:
+        return ()
+    rule = activity.rule
+    steps = rule["tiers"]["steps"] if "tiers" in rule else [rule] if "so" in rule else []
+    actions = {str(action["block"]) for step in steps for action in step["so"]["then"] if not _worth(activity, action)}
+    return tuple(
+        f"/limits/budget_minor: {block} is worth nothing to the budget, and is granted without end: let the action, or "
+        "the one benefit of its kind, name a value_minor"
+        for block in sorted(actions)
+    )
+
+
+def _worth(activity: TacticsActivity, action: Mapping[str, Any]) -> int:
+    name = str(action["block"]).rsplit(".", 1)[-1]
+    params = {key: value for key, value in action.get("params", {}).items() if not isinstance(value, dict)}
+    code = _benefit_for(activity, _KIND_OF.get(name, "price"), params.get("benefit"))
+    return _value(name, params, activity.benefits.get(code) if code else None, 1)
+
+
 def _reach(activity: TacticsActivity, node: Mapping[str, Any]) -> int:
     if "tiers" in node:
         steps = [_reach(activity, step) for step in node["tiers"]["steps"]]
         return sum(steps) if node["tiers"].get("mode") == "all" else max(steps, default=0)
     if "so" not in node:
         return 0
-    total = 0
-    for action in node["so"]["then"]:
-        name = str(action["block"]).rsplit(".", 1)[-1]
-        params = {key: value for key, value in action.get("params", {}).items() if not isinstance(value, dict)}
-        code = _benefit_for(activity, _KIND_OF.get(name, "price"), params.get("benefit"))
-        total += _value(name, params, activity.benefits.get(code) if code else None, 1)
-    return total
+    return sum(_worth(activity, action) for action in node["so"]["then"])

@@ -95,6 +95,8 @@ def compared(
     """Say what two versions of a document say differently; arguments and errors are those of `compare`."""
     later = after or versions.newest_draft(conn, kind, code, current) or current or 1
     earlier = before or (current if current and later > current else versions.before(conn, kind, code, later))
+    if earlier is None and later > 1:
+        earlier = later - 1  # what brings the first version back has none before it: then the one that it replaced
     if earlier is None:
         raise Conflict(f"{kind.name} {code!r} has one version: there is nothing to compare it with")
     said = [versions.definition(conn, kind, code, number) for number in (earlier, later)]

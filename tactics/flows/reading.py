@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from tactics.domain.activity import BehaviourRule, TacticsActivity, parse_activity, refused, warnings_of
 from tactics.domain.behaviour_rule import is_rule_document, parse_behaviour_rules
 from tactics.domain.filling import OWN, fill, play_asked
+from tactics.domain.grant import uncounted
 from tactics.domain.plain import plain_problem
 from tactics.domain.play import Play
 from tactics.errors import BadInput, Conflict, NotFound
@@ -107,7 +108,7 @@ def read_document(
     if known_templates is not None and activity.template_type not in known_templates:
         message = f"there is no template {activity.template_type!r}; there are {', '.join(sorted(known_templates))}"
         raise refused("activity", activity.code, [{"path": "/template_type", "message": message}])
-    return Read(place, activity, activity.behaviour_rules, (*notes, *warnings_of(activity)))
+    return Read(place, activity, activity.behaviour_rules, (*notes, *warnings_of(activity), *uncounted(activity)))
 
 
 def agreed_rules(conn: Connection, read: Sequence[Read]) -> dict[str, BehaviourRule]:

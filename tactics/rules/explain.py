@@ -123,19 +123,22 @@ def _explain_plan(ready: Plan, run: Run) -> Explained:
 
 def _step(step: PlannedSo, run: Run, *, given: bool) -> Explained:
     when = () if step.when is None else (_condition(step.when, run),)
-    then = tuple(_action(action, run, given=given) for action in step.then)
     verdict = step.verdict(run)
+    times = _times(verdict) if given else None
+    then = tuple(_action(action, run, given=given, times=times) for action in step.then)
     text = "so" if when else "so, always"
     return Explained(step.path, "so", _held(verdict), text, (*when, *then), times=_times(verdict))
 
 
-def _action(action: PlannedBlock, run: Run, *, given: bool) -> Explained:
+def _action(action: PlannedBlock, run: Run, *, given: bool, times: int | None) -> Explained:
     values = action.arguments(run)
     if isinstance(values, Unknown):
         text = f"{words(action, run)}: {values.text}"
         return Explained(action.path, action.definition.id, None, text, action=True, resources=_fetched(action, run))
-    text = words(action, run)
-    return Explained(action.path, action.definition.id, given, text, action=True, resources=_fetched(action, run))
+    text = words(action, run) + (f", {times} times" if times is not None and times > 1 else "")
+    return Explained(
+        action.path, action.definition.id, given, text, action=True, times=times, resources=_fetched(action, run)
+    )
 
 
 def _condition(node: PlannedCondition, run: Run) -> Explained:

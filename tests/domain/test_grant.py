@@ -10,7 +10,7 @@ import pytest
 
 from tactics import rules
 from tactics.domain.activity import TacticsActivity
-from tactics.domain.grant import GrantLine, largest_value, lines_of, new_assets, stock_needed
+from tactics.domain.grant import GrantLine, largest_value, lines_of, new_assets, stock_needed, uncounted
 from tests.driving import NOON
 from tests.making import activity
 
@@ -23,7 +23,7 @@ BENEFITS = {
 
 
 def _activity(rule: Any, **changes: Any) -> TacticsActivity:
-    return activity(rule=rules.to_json(rule), benefits=BENEFITS, **changes)
+    return activity(**{"rule": rules.to_json(rule), "benefits": BENEFITS, **changes})
 
 
 def _lines(*effects: tuple[Any, int]) -> tuple[GrantLine, ...]:
@@ -127,3 +127,13 @@ def test_largest_value_ranks_activities() -> None:
     assert largest_value(_activity(rules.tiers(*steps, mode="all"))) == 500 + 530 + 30
     assert largest_value(_activity(when)) == 0
     assert largest_value(_activity(rules.so(rules.rebate(amount_minor=40, benefit="r1")))) == 40
+
+
+def test_a_budget_says_what_it_does_not_count() -> None:
+    """An action that no benefit gives a value is named where there is a budget, and only there."""
+    rule = rules.so(rules.order_amount_off(5000))
+    (said,) = uncounted(_activity(rule, limits={"budget_minor": 5000}, benefits={}))
+    assert "pbb.action.order_amount_off is worth nothing to the budget" in said
+    assert uncounted(_activity(rule, benefits={})) == ()
+    worth = {"off": {"kind": "price", "value_minor": 5000}}
+    assert uncounted(_activity(rule, limits={"budget_minor": 5000}, benefits=worth)) == ()

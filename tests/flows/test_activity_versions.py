@@ -153,3 +153,13 @@ def test_difference_is_between_what_matters_unless_versions_are_named(runtime: R
     assert (found.before, found.after) == (2, 3)
     found = activity_flow.compare(runtime, "camp18", 1, 3)
     assert [one.to_json() for one in found.changes] == [{"path": "/priority", "before": 1, "after": 3}]
+
+
+def test_difference_after_the_first_version_came_back(drive: Drive) -> None:
+    """The version that brings the first one back is compared with the one that it replaced."""
+    drive.load(at_checkout(priority=1))
+    setup.import_activities(drive.runtime, [at_checkout(priority=2)])
+    activity_flow.roll_back(drive.runtime, "camp18")
+    found = activity_flow.compare(drive.runtime, "camp18")
+    assert (found.before, found.after) == (2, 3)
+    assert [(change.path, change.before, change.after) for change in found.changes] == [("/priority", 2, 1)]

@@ -254,3 +254,30 @@ def test_a_block_that_is_not_there_exits_2() -> None:
         result = run("blocks", *args)
         assert (result.exit_code, result.stdout) == (2, "")
         assert result.stderr.startswith(message)
+
+
+def test_check_of_several_rules(tmp_path: Path) -> None:
+    """A file that `price` takes is checked rule by rule, each problem with its place in the file."""
+    good = {"so": {"then": [{"block": "pbb.action.order_amount_off", "params": {"amount_minor": 5}}]}}
+    bad = {"so": {"then": [{"block": "pbb.action.order_amount_off", "params": {"amount_minor": "5"}}]}}
+    at = "/so/then/0/params/amount_minor"
+    for given, paths in (
+        ([good, {"rule": bad}], [f"/1/rule{at}"]),
+        ({"mode": "best", "rules": [bad, {"code": "a", "rule": bad}]}, [f"/rules/0{at}", f"/rules/1/rule{at}"]),
+        ({"rules": [good]}, []),
+    ):
+        file = tmp_path / "several.json"
+        file.write_text(json.dumps(given))
+        found = CliRunner().invoke(app, ["check", str(file), "--json"])
+        answer = json.loads(found.stdout)
+        assert [problem["path"] for problem in answer["problems"]] == paths
+        assert answer["ok"] is (not paths)
+        assert found.exit_code == bool(paths)
+
+
+def test_explain_says_how_often_an_action_is_given() -> None:
+    """An action that is given several times says so, as the effect does."""
+    counted = rules.amount_at_least(rules.order_amount(), 300, enable_multiple=True)
+    rule = rules.so(counted, rules.order_amount_off(50))
+    order = {"lines": [{"price_minor": 700}]}
+    assert list(rules.explain(rule, {"order": order}).lines())[-1] == "  → take 50 off the order, 2 times"
