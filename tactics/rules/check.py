@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from itertools import combinations, islice
+from itertools import combinations
 from typing import Any, TypedDict, cast
 
 from tactics.rules.analysis import analyse
@@ -12,7 +12,7 @@ from tactics.rules.block import BlockDefinition, misfits
 from tactics.rules.blocks import default_registry
 from tactics.rules.problem import Problem, RuleError, pointer
 from tactics.rules.registry import Registry
-from tactics.rules.tree import MODES, Alias, Kind, Node, json_of
+from tactics.rules.tree import MODES, Alias, Kind, Node, written
 from tactics.rules.value import is_object, show
 
 MAX_DEPTH = 64
@@ -50,12 +50,13 @@ def check(rule: object, open_aliases: bool = False, registry: Registry | None = 
     return {"ok": ok, "problems": [problem.to_json() for problem in problems]}
 
 
-def problems_of(rule: object, *, open_aliases: bool, registry: Registry | None = None) -> list[Problem]:
-    """What makes this no rule, which all who read rules refuse; empty when it is one."""
-    text: str | None = None
+def problems_of(
+    rule: object, *, open_aliases: bool, registry: Registry | None = None, text: str | None = None
+) -> list[Problem]:
+    """What makes this no rule, which all who read rules refuse; empty when it is one. `text` is its JSON, where known."""
     if isinstance(rule, Node):
         try:
-            text, rule = rule.key, json_of(rule)
+            text, rule = written(rule)
         except RuleError as error:
             return list(error.problems)
     if rule is None:
@@ -102,6 +103,8 @@ class _Checker:
         if not is_object(node):
             self.add(path, "form", f"a block, not, and, or, so or tiers belongs here, not {show(node)}")
             return None
+        if "block" in node and len(node) == 1 + ("params" in node):
+            return "block"  # as most nodes are
         forms = [form for form in _FORMS if form in node]
         if len(forms) != 1:
             self.add(path, "form", "a node has exactly one of " + ", ".join(_FORMS))
@@ -118,7 +121,7 @@ class _Checker:
         return self._nodes <= MAX_NODES and depth <= MAX_DEPTH
 
     def _keys(self, node: Mapping[object, object], path: str, *allowed: str) -> None:
-        for key in islice((key for key in node if key not in allowed), MAX_TOLD):
+        for key in [key for key in node if key not in allowed][:MAX_TOLD]:
             self.add(pointer(path, key), "form", f"{show(key)} does not belong here; known: {', '.join(allowed)}")
 
     def _condition(self, node: object, path: str, depth: int, form: str | None = None) -> None:
@@ -202,7 +205,7 @@ class _Checker:
     def _params(self, definition: BlockDefinition, params: Mapping[object, object], path: str, depth: int) -> None:
         values: dict[str, object] = {}
         resources: dict[str, BlockDefinition] = {}
-        strange = set(islice((key for key in params if key not in definition.parameters), MAX_TOLD))
+        strange = [key for key in params if key not in definition.parameters][:MAX_TOLD]
         for key, value in params.items():
             if key not in definition.parameters and key not in strange:
                 continue

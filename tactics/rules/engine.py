@@ -13,7 +13,7 @@ from tactics.rules.evaluation import Evaluation, Status
 from tactics.rules.problem import RuleError
 from tactics.rules.reason import Reason
 from tactics.rules.registry import Registry
-from tactics.rules.tree import Node, Rule
+from tactics.rules.tree import Node, Rule, written
 
 # Where a rule keeps what was compiled from it.
 _KEPT = "_compiled"
@@ -65,12 +65,15 @@ def well_formed(rule: Rule | Mapping[str, Any], registry: Registry | None = None
     kept = node.__dict__.get(_KEPT)
     if kept is not None and kept.blocks is registry.blocks:
         return cast("CompiledRule", kept)
-    ready = cast("CompiledRule | None", registry.blocks.compiled.get(node.key))
+    text, data = written(node)
+    ready = cast("CompiledRule | None", registry.blocks.compiled.get(text))
     if ready is None:
-        problems = [] if was_checked(node, registry) else problems_of(node, open_aliases=False, registry=registry)
+        problems = (
+            [] if was_checked(node, registry) else problems_of(data, open_aliases=False, registry=registry, text=text)
+        )
         if problems:
             raise RuleError(problems)
-        ready = registry.blocks.compiled[node.key] = CompiledRule(node, registry.blocks)
+        ready = registry.blocks.compiled[text] = CompiledRule(node, registry.blocks)
     node.__dict__[_KEPT] = ready
     return ready
 

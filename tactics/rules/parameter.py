@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from tactics.rules.value import exact, is_number, is_scalar, moment, show
+from tactics.rules.value import are_scalars, exact, is_number, is_scalar, moment, show
 
 # What a resource gives. `any` is only known at run time (an attribute), and so may stand anywhere.
 Gives = Literal["number", "text", "boolean", "time", "list", "any"]
@@ -116,7 +116,7 @@ def scalars(description: str) -> Parameter:
     """A list, not empty, of texts, numbers or booleans."""
 
     def fits(value: object) -> str | None:
-        ok = isinstance(value, (list, tuple)) and len(value) > 0 and all(map(is_scalar, value))
+        ok = isinstance(value, (list, tuple)) and len(value) > 0 and are_scalars(value)
         return None if ok else "a list, not empty, of texts, numbers or booleans"
 
     schema = {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean"]}}

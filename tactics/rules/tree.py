@@ -21,6 +21,9 @@ Mode = Literal["highest", "first", "all"]
 MODES: tuple[Mode, ...] = ("highest", "first", "all")
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 class Node:
     """Equal to another when both are the same JSON (Python alone would call 1 and true equal)."""
 
@@ -31,7 +34,7 @@ class Node:
     @cached_property
     def key(self) -> str:
         """The canonical JSON text: keys sorted, no spaces. Raises RuleError for a rule deeper than Python can walk."""
-        return json.dumps(json_of(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return _CANONICAL.encode(json_of(self))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Node) and self.key == other.key
@@ -50,6 +53,13 @@ def json_of(node: Node) -> dict[str, object]:
         return node.to_json()
     except RecursionError:
         raise RuleError.of("", "limit", "the rule is nested too deep") from None
+
+
+def written(node: Node) -> tuple[str, dict[str, object]]:
+    """The node's canonical JSON text, which it keeps, and the data; raises RuleError as `json_of` does."""
+    data = json_of(node)
+    text: str = node.__dict__.setdefault("key", _CANONICAL.encode(data))
+    return text, data
 
 
 class Combinable(Node):

@@ -15,6 +15,7 @@ Scalar = str | int | float | bool
 
 # Beyond this an integer has no float beside it and, soon after, no text: JSON readers refuse it.
 _LARGEST = int(sys.float_info.max)
+_TEXTS = frozenset({str})
 _SHOWN_TEXT = 80
 _SHOWN_MEMBERS = 20
 
@@ -62,7 +63,12 @@ def is_scalar(value: object) -> bool:
 
 def is_constant(value: object) -> bool:
     """Whether a rule may carry the value: a scalar, or a list of them."""
-    return is_scalar(value) or (isinstance(value, (list, tuple)) and all(map(is_scalar, value)))
+    return are_scalars(value) if isinstance(value, (list, tuple)) else is_scalar(value)
+
+
+def are_scalars(values: Sequence[object]) -> bool:
+    """Whether each of the values is a scalar; lists of texts, which may be long, are told by their types at once."""
+    return _TEXTS.issuperset(map(type, values)) or all(map(is_scalar, values))
 
 
 def exact(value: Number) -> Fraction:

@@ -22,7 +22,7 @@ class Size:
     some: int = 1_000
     """Rules."""
     many: int = 10_000
-    compiled: int = 600
+    compiled: int = 1_500
     """Rules that are compiled, a third of each kind."""
 
 
