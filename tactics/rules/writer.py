@@ -87,7 +87,8 @@ class ShapeWriter:
             statements += first
             statements.append(syntax.If(test, self._give(index, steps[index][0], asked[index], mode), []))
             known = known_else if mode != "all" else known_then & known_else
-        nothing = asked[order[-1]][-1][1] if asked[order[-1]] else ""
+        # Each step failed at some condition of its own: what is named is all that the last one asks.
+        nothing = pointer(steps[order[-1]][1], "so", "when") if asked[order[-1]] else ""
         won = call(self.emitter.bound(_won_all if self._words else bool, "won_all"), name("won"))
         return [*statements, syntax.If(name("won"), [syntax.Return(won)], []), syntax.Return(self._exit(nothing))]
 

@@ -123,6 +123,15 @@ def test_what_decided_is_named_in_a_ladder() -> None:
     assert decide_({"user": {"level": "gold"}, "order": {"lines": [{"price_minor": 25}]}}).steps == ((1, 1),)
 
 
+def test_where_every_step_may_win_the_last_is_named_whole() -> None:
+    """Of a ladder that gives every step, none of which holds, the last step's whole condition is named."""
+    enough = rules.amount_at_least(rules.order_amount(), 1)
+    gone = rules.exists(rules.user_attribute("x"))
+    ladder = rules.tiers(rules.so(enough & gone, rules.give_points(1)), mode="all")
+    found = compile_rule(ladder).decide({"user": {}, "order": {"lines": []}})
+    assert (found.status, found.path) == ("not_matched", "/tiers/steps/0/so/when")
+
+
 def test_decision_in_words() -> None:
     """The condition that decided says what it asks for, without a look at the facts."""
     gold = rules.equals(rules.user_attribute("level"), "gold")
