@@ -12,9 +12,8 @@ from tactics.rules.family import Family, Totals, family_of, totals
 from tactics.rules.quick import Section
 from tactics.rules.registry import Blocks
 from tactics.rules.standard import is_standard
-from tactics.rules.tree import Alias, Block, Condition
+from tactics.rules.tree import Alias, Block, Condition, blocks_of
 from tactics.rules.value import Number, is_number
-from tactics.rules.writer import blocks_of
 
 _AT_LEAST = standard.amount_at_least.definition.implementation
 _MORE_THAN = standard.amount_more_than.definition.implementation

@@ -8,7 +8,7 @@ here (a plugin's block, a block with scenes, a time) is asked of the exact evalu
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from tactics.rules import certain, syntax
@@ -16,13 +16,15 @@ from tactics.rules.block import BlockDefinition
 from tactics.rules.blocks import condition as standard
 from tactics.rules.inline import set_in, template_of
 from tactics.rules.problem import RuleError, pointer
-from tactics.rules.quick import COUNTING, Quick, Section
+from tactics.rules.quick import COUNTING, LARGEST, Quick, Section
 from tactics.rules.registry import Blocks
 from tactics.rules.shape import Drawn, Outline
 from tactics.rules.standard import is_standard
 from tactics.rules.tree import Alias, And, Block, Condition, Not
 
 Known: TypeAlias = frozenset[str]
+# A condition, and where it stands.
+Conjunct: TypeAlias = tuple[Condition, str]
 # An expression, and the locals that are known once it was true, and once it was false.
 Emitted: TypeAlias = tuple[ast.expr, Known, Known]
 # What writes a condition block over its subject: the expression, and the locals that are known then. None: it cannot.
@@ -45,8 +47,6 @@ _OPPOSITE: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Is: ast.IsNot,
     ast.IsNot: ast.Is,
 }
-# Beyond these an integer is compared exactly, by the other way.
-_BOUND = 2**62
 
 
 def name(identifier: str) -> ast.Name:
@@ -133,11 +133,16 @@ class Emitter:
             expression, if_true, if_false = self.condition(node.condition, pointer(path, "not"), known)
             return negated(expression), if_false, if_true
         every = isinstance(node, And)
+        children = [(one, pointer(path, "and" if every else "or", at)) for at, one in enumerate(node.conditions)]
+        return self.joined(children, known, every=every)
+
+    def joined(self, conjuncts: Sequence[Conjunct], known: Known, *, every: bool) -> Emitted:
+        """Conditions of which every one has to hold, or any of them."""
         parts: list[ast.expr] = []
         # In an `and`, each part is asked once those before it were true; in an `or`, once they were false.
         here, ended = known, None
-        for index, child in enumerate(node.conditions):
-            part, if_true, if_false = self.condition(child, pointer(path, "and" if every else "or", index), here)
+        for child, path in conjuncts:
+            part, if_true, if_false = self.condition(child, path, here)
             parts.append(part)
             here, out = (if_true, if_false) if every else (if_false, if_true)
             ended = out if ended is None else ended & out
@@ -261,7 +266,7 @@ class Emitter:
         if self._is_sum(node):
             return first, then
         whole = syntax.Compare(syntax.Attribute(first, "__class__", _LOAD), [ast.Is()], [name("int")])
-        low, high = constant(-_BOUND), constant(_BOUND)
+        low, high = constant(-LARGEST), constant(LARGEST)
         small = syntax.Compare(low, [ast.Lt(), ast.Lt()], [name(local), high])
         sure = call(self.function(certain.number, "number"), name(local))
         return syntax.IfExp(syntax.BoolOp(ast.And(), [whole, small]), name(local), sure), then

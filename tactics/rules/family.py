@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from tactics.rules.blocks import resource as standard
 from tactics.rules.facts import Facts
-from tactics.rules.quick import LARGEST, Unclear, is_count
+from tactics.rules.quick import LARGEST, ONE, Unclear, is_count
 from tactics.rules.registry import Blocks
 from tactics.rules.standard import is_standard
 from tactics.rules.tree import Block
@@ -23,10 +23,6 @@ Measured = Literal["quantity", "no_batch_quantity", "amount"]
 Field = Literal["item_id", "sku", "category", "sales_channel"]
 # Totals by key (None is the whole order); a total of None is left to the exact evaluation.
 Totals: TypeAlias = dict[str | None, Any]
-
-
-# As in `quick`: one object, which no other number is.
-_ONE = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +87,7 @@ def _quantities(lines: list[Any], field: str | None) -> Totals:
         key = None if field is None else line.get(field)
         if key.__class__ is str or field is None:
             pieces = line.get("quantity", 1)
-            if not (pieces > 1 or pieces is _ONE):
+            if not (pieces > 1 or pieces is ONE):
                 is_count(pieces)
             found[key] = so_far(key, 0) + pieces
         elif key is not None:
@@ -107,7 +103,7 @@ def _no_batch_quantities(lines: list[Any], field: str | None) -> Totals:
         if key.__class__ is str or field is None:
             if (batch := line.get("batch")) is None:
                 pieces = line.get("quantity", 1)
-                if not (pieces > 1 or pieces is _ONE):
+                if not (pieces > 1 or pieces is ONE):
                     is_count(pieces)
                 found[key] = so_far(key, 0) + pieces
             elif batch.__class__ is not str:
@@ -125,7 +121,7 @@ def _amounts(lines: list[Any], field: str | None) -> Totals:
         if key.__class__ is str or field is None:
             pieces = line.get("quantity", 1)
             price = line.get("price_minor")
-            if not (price > 1 and (pieces > 1 or pieces is _ONE)):
+            if not (price > 1 and (pieces > 1 or pieces is ONE)):
                 is_count(pieces)
                 is_count(price)
             found[key] = so_far(key, 0) + price * pieces

@@ -26,8 +26,6 @@ _HAS_MSGSPEC = find_spec("msgspec") is not None
 
 DecideJson: TypeAlias = Callable[..., Decision]
 
-_LARGEST = 2**62
-
 
 def over_json(
     decide: Callable[..., Decision],
@@ -100,7 +98,7 @@ def _made(sections: tuple[str, ...], key: str, lines: bool, prices: bool, batche
     """Make a decoder; one for all rules that read the same fields."""
     import msgspec
 
-    number = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
+    number = Annotated[int, msgspec.Meta(ge=0, le=quick.LARGEST)]
     fields: list[Any] = [("quantity", number, 1)]
     fields += [("key", str | None, None)] if key else []
     fields += [("price_minor", number | None, None)] if prices else []

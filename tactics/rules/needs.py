@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from tactics.rules.blocks import default_registry
 from tactics.rules.codec import parse
 from tactics.rules.plan import SELECTORS
 from tactics.rules.registry import Registry
-from tactics.rules.tree import Alias, Block, Node, children, json_of
+from tactics.rules.tree import Alias, Block, Node, blocks_of, json_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def needs(rule: object, registry: Registry | None = None) -> Needs:
     registry = default_registry if registry is None else registry
     node = rule if isinstance(rule, Node) else parse(rule, registry)
     json_of(node)  # refuses what is too deep to walk
-    blocks = [(block, definition) for block in _blocks(node) if (definition := registry.get(block.block))]
+    blocks = [(block, definition) for block in blocks_of(node) if (definition := registry.get(block.block))]
     reads: set[Reads] = {part for _, definition in blocks for part in definition.reads}
     names = [_known(block, "name") for block, definition in blocks if "user" in definition.reads]
     behaviours = [_behaviour(block) for block, definition in blocks if "behaviours" in definition.reads]
@@ -63,13 +62,6 @@ def needs(rule: object, registry: Registry | None = None) -> Needs:
         placement="placement" in reads,
         user_attributes=None if None in names else frozenset(name for name in names if name is not None),
     )
-
-
-def _blocks(node: Node) -> Iterator[Block]:
-    if isinstance(node, Block):
-        yield node
-    for child in children(node):
-        yield from _blocks(child)
 
 
 def _known(block: Block, name: str) -> Any:

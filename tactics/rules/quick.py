@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-_ONE = 1
+ONE = 1
 # Sums beyond this are for exact arithmetic.
 LARGEST = 2**62
 
@@ -60,7 +60,7 @@ def quantity_where(facts: Any, field: str, text: str) -> int:
     for line in lines:
         if line[field] in text and line[field] == text:
             pieces = line.get("quantity", 1)
-            if pieces > 1 or pieces is _ONE:
+            if pieces > 1 or pieces is ONE:
                 found += pieces
             else:
                 is_count(pieces)
@@ -79,7 +79,7 @@ def no_batch_quantity_where(facts: Any, field: str, text: str) -> int:
         if line[field] in text and line[field] == text:
             if (batch := line.get("batch")) is None:
                 pieces = line.get("quantity", 1)
-                if pieces > 1 or pieces is _ONE:
+                if pieces > 1 or pieces is ONE:
                     found += pieces
                 else:
                     is_count(pieces)
@@ -100,7 +100,7 @@ def amount_where(facts: Any, field: str, text: str) -> int:
         if (value := line[field]) == text:
             pieces = line.get("quantity", 1)
             price = line.get("price_minor")
-            if not (price > 1 and (pieces > 1 or pieces is _ONE)):
+            if not (price > 1 and (pieces > 1 or pieces is ONE)):
                 is_count(pieces)
                 is_count(price)
             found += price * pieces
@@ -119,7 +119,7 @@ def quantity_of_all(facts: Any) -> int:
         raise Unclear
     for line in lines:
         pieces = line.get("quantity", 1)
-        if pieces > 1 or pieces is _ONE:
+        if pieces > 1 or pieces is ONE:
             found += pieces
         else:
             is_count(pieces)
@@ -142,7 +142,7 @@ def amount_of_all(facts: Any) -> int:
     for line in lines:
         pieces = line.get("quantity", 1)
         price = line.get("price_minor")
-        if not (price > 1 and (pieces > 1 or pieces is _ONE)):
+        if not (price > 1 and (pieces > 1 or pieces is ONE)):
             is_count(pieces)
             is_count(price)
         found += price * pieces

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any, TypeAlias
 
-from tactics.rules.tree import And, Block, Node, Not, So, Tiers
+from tactics.rules.tree import Block, Node, So, Tiers, children
 
 # A global of the code: its name, the block that it comes from, the parameters there, and what is made of their values.
 Drawn: TypeAlias = tuple[str, int, tuple[str, ...], Callable[..., Any] | None]
@@ -61,19 +61,13 @@ class Outline:
         return number
 
     def _joined(self, node: Node) -> Hashable:
-        if isinstance(node, Not):
-            children: tuple[Node, ...] = (node.condition,)
-            kind: Hashable = "not"
-        elif isinstance(node, So):
-            children = node.then if node.when is None else (node.when, *node.then)
+        below = children(node)
+        if isinstance(node, So):
             kind = "so" if node.when is None else "when"
-        elif isinstance(node, Tiers):
-            children, kind = node.steps, node.mode
         else:
-            children = node.conditions  # type: ignore[attr-defined]  # an `and` or an `or`
-            kind = "and" if isinstance(node, And) else "or"
-        said = (kind, *map(self._visit, children))
-        self._key.append((kind, len(children)))
+            kind = node.mode if isinstance(node, Tiers) else type(node).__name__
+        said = (kind, *map(self._visit, below))
+        self._key.append((kind, len(below)))
         return said
 
     def _block(self, node: Block) -> Hashable:

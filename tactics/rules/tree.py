@@ -7,7 +7,7 @@ and types are the business of `check`. Source: the article's Metadatable classes
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from types import MappingProxyType
@@ -220,6 +220,14 @@ def children(node: Node) -> list[Node]:
     if isinstance(node, So):
         return [*([] if node.when is None else [node.when]), *node.then]
     return list(node.steps) if isinstance(node, Tiers) else []
+
+
+def blocks_of(node: Node) -> Iterator[Block]:
+    """Every block of a rule or of a part of one, resources included."""
+    if isinstance(node, Block):
+        yield node
+    for child in children(node):
+        yield from blocks_of(child)
 
 
 def so(*parts: Condition) -> So:

@@ -8,21 +8,19 @@ from types import CodeType
 from typing import Any, Literal, TypeAlias
 
 from tactics.rules import syntax
-from tactics.rules.emit import FACTS, ITEM, RUN, Emitter, Known, call, counts, name, negated
+from tactics.rules.emit import FACTS, ITEM, RUN, Conjunct, Emitter, Known, call, counts, name, negated
 from tactics.rules.evaluation import Decision
 from tactics.rules.problem import pointer
 from tactics.rules.quick import Quick, Section
 from tactics.rules.registry import Blocks
 from tactics.rules.shape import Outline, Shape
-from tactics.rules.tree import And, Block, Condition, Not, Or, Rule, So, Tiers
+from tactics.rules.tree import And, Block, Condition, Or, Rule, So, Tiers, blocks_of
 from tactics.rules.typed import TYPED
 from tactics.rules.written import WRITERS
 
 Form: TypeAlias = Literal["decide", "matches", "typed"]
 # What a rule itself adds to the globals of its shape.
 EXACTLY, MAKE_RUN = "exactly", "make_run"
-# A condition, and where it stands.
-Conjunct: TypeAlias = tuple[Condition, str]
 
 
 class ShapeWriter:
@@ -83,7 +81,7 @@ class ShapeWriter:
                     return statements
                 continue
             first, known = self.emitter.beforehand(own[0][0], known)
-            test, known_then, known_else = self._joined(own, known)
+            test, known_then, known_else = self.emitter.joined(own, known, every=True)
             statements += first
             statements.append(syntax.If(test, self._give(index, steps[index][0], asked[index], mode), []))
             known = known_else if mode != "all" else known_then & known_else
@@ -101,16 +99,6 @@ class ShapeWriter:
             statements += first
             statements.append(syntax.If(negated(test), [syntax.Return(self._exit(path))], []))
         return statements, known
-
-    def _joined(self, conjuncts: Sequence[Conjunct], known: Known) -> tuple[ast.expr, Known, Known]:
-        parts: list[ast.expr] = []
-        out: Known | None = None
-        for condition, path in conjuncts:
-            part, known, if_false = self.emitter.condition(condition, path, known)
-            parts.append(part)
-            out = if_false if out is None else out & if_false
-        joined = parts[0] if len(parts) == 1 else syntax.BoolOp(ast.And(), parts)
-        return joined, known, known if out is None else out
 
     def _give(self, index: int, step: So, asked: Sequence[Conjunct], mode: str) -> list[ast.stmt]:
         """What a step answers that holds."""
@@ -183,20 +171,6 @@ class ShapeWriter:
         common = set[int].intersection(*({self._number(condition) for condition, _ in one} for one in asked))
         found = {number: one for one in asked[0] if (number := self._number(one[0])) in common}
         return [one for one in found.values() if self._cost(one[0]) is not None]
-
-
-def blocks_of(node: Condition | Block) -> Iterator[Block]:
-    """Every block of a condition, resources included."""
-    if isinstance(node, Block):
-        yield node
-        for value in node.params.values():
-            if isinstance(value, Block):
-                yield from blocks_of(value)
-    elif isinstance(node, Not):
-        yield from blocks_of(node.condition)
-    else:
-        for child in node.conditions:
-            yield from blocks_of(child)
 
 
 def may_count(node: Condition, blocks: Blocks) -> bool:
