@@ -517,3 +517,65 @@ def test_facts_that_are_no_text_are_refused(given_text: Any) -> None:
     for rule in (TEN_OF_7, rules.exists(rules.now())):
         with pytest.raises(RuleError, match="not JSON"):
             compile_rule(rule).decide_json(given_text)
+
+
+def _two_items(one: str, other: str) -> rules.Rule:
+    return rules.amount_at_least(rules.item_quantity(one), 2) & rules.amount_below(rules.item_quantity(other), 2)
+
+
+ALIKE = [
+    [rules.equals(rules.user_attribute("n"), to) for to in ("x", 5, 5.0, True, False)],
+    [rules.in_set(rules.user_attribute("n"), values) for values in (["x"], ["x", 5], [True, 1.5])],
+    [_two_items("7", "8"), _two_items("7", "7"), _two_items("8", "7")],
+    [rules.amount_at_least(rules.order_amount(), 10, enable_multiple=flag) for flag in (True, False)],
+    [
+        rules.so(rules.amount_at_least(rules.order_amount(), 10, enable_multiple=f), rules.give_points(1))
+        for f in (True, False)
+    ],
+]
+
+
+@pytest.mark.parametrize("alike", ALIKE, ids=range(len(ALIKE)))
+@pytest.mark.parametrize("turned", [False, True])
+def test_rules_share_code_only_where_they_may(alike: list[rules.Rule], turned: bool) -> None:
+    """Rules that look alike answer each as itself, whichever was compiled first."""
+    registry = Registry(STANDARD_BLOCKS)
+    lines = [{"item_id": "7", "quantity": 3, "price_minor": 10}, {"item_id": "8", "price_minor": 5}]
+    for rule in reversed(alike) if turned else alike:
+        compiled = compile_rule(rule, registry)
+        values: tuple[Any, ...] = ("x", "y", 5, 5.0, 1, True, False, 1.5, None, [])
+        for n in values:
+            facts = {"user": {"n": n}, "order": {"lines": lines}}
+            assert compiled.calculate(facts) == evaluate(compiled.plan, compiled.run(facts))
+
+
+def test_impure_blocks_that_all_steps_ask_stay_behind_their_guards() -> None:
+    """What every step of a ladder asks is asked before the rest only if it is pure and total, alone and in a set."""
+    asked: list[int] = []
+
+    @resource("t.resource.dear", "Dear", words="dear", gives="number")
+    def dear(_: rules.Facts) -> object:
+        asked.append(1)
+        return 5
+
+    registry = Registry([*STANDARD_BLOCKS, dear])
+    guards = [rules.exists(rules.user_attribute(name)) for name in ("a", "b")]
+    ladder = rules.tiers(
+        *(rules.so(guard & rules.amount_at_least(dear(), 1), rules.give_points(1)) for guard in guards)
+    )
+    assert not compile_rule(ladder, registry).decide({"user": {}}).matched
+    assert not RuleSet([(1, ladder)], registry).matching({"user": {}})
+    assert not asked
+    assert RuleSet([(1, ladder)], registry).matching({"user": {"b": 1}})
+
+
+@pytest.mark.parametrize(
+    ("quantities", "at"), [((float("inf"),), 3), ((1.1, 2.2), 3.3000000000000003), ((10**400,), 3), ((2.5,), 2.5)]
+)
+def test_totals_of_a_set_are_exact(quantities: tuple[float, ...], at: float) -> None:
+    """Fractions, giants and infinities are counted in a set as alone."""
+    rule = rules.amount_at_least(rules.item_quantity("7"), at)
+    facts = {"order": {"lines": [{"item_id": "7", "quantity": quantity} for quantity in quantities]}}
+    compiled = compile_rule(rule)
+    exact = evaluate(compiled.plan, compiled.run(facts)).matched
+    assert bool(RuleSet([(1, rule)]).matching(facts)) is compiled.matches(facts) is exact
