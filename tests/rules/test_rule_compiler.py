@@ -523,7 +523,15 @@ def _two_items(one: str, other: str) -> rules.Rule:
     return rules.amount_at_least(rules.item_quantity(one), 2) & rules.amount_below(rules.item_quantity(other), 2)
 
 
+def _two_steps(one: str, other: str) -> rules.Rule:
+    """Whether the steps share their first condition is all that tells such ladders apart."""
+    named = [rules.equals(rules.user_attribute("n"), text_) for text_ in (one, other)]
+    at = [rules.amount_at_least(rules.order_amount(), amount) for amount in (1, 2)]
+    return rules.tiers(*(rules.so(who & enough, rules.give_points(1)) for who, enough in zip(named, at, strict=True)))
+
+
 ALIKE = [
+    [_two_steps("x", "x"), _two_steps("x", "y"), _two_steps("y", "x")],
     [rules.equals(rules.user_attribute("n"), to) for to in ("x", 5, 5.0, True, False)],
     [rules.in_set(rules.user_attribute("n"), values) for values in (["x"], ["x", 5], [True, 1.5])],
     [_two_items("7", "8"), _two_items("7", "7"), _two_items("8", "7")],
