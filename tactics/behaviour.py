@@ -249,7 +249,7 @@ def _behaviour_event(one: ActiveRule, user_id: str, action: _Action) -> Event:
         attributes["item_id"] = action.fact["item_id"]
     return Event(
         source=f"{SOURCE}:{source}",
-        id=f"{one.rule_key}:{_one_part(user_id)}:{action_id}",
+        id=f"{one.rule_key}:{id_part(user_id)}:{action_id}",
         type="behaviour",
         user_id=user_id,
         channel=one.rule_key,
@@ -258,6 +258,6 @@ def _behaviour_event(one: ActiveRule, user_id: str, action: _Action) -> Event:
     )
 
 
-def _one_part(text: str) -> str:
-    """Cover the separator, so that no two users' ids read the same."""
+def id_part(text: str) -> str:
+    """Give a user's id as it stands in a behaviour event's: the separator covered, so that no two read the same."""
     return text.replace("%", "%25").replace(":", "%3A")

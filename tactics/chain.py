@@ -21,6 +21,7 @@ from celery.app.trace import build_tracer
 from celery.utils import uuid
 from kombu.exceptions import OperationalError
 
+from tactics import metrics
 from tactics.celery_app import TacticsApp, failure_shown
 from tactics.checking import MOST_STEPS
 from tactics.run import Step
@@ -190,12 +191,13 @@ class TacticsTask(Task):  # type: ignore[misc]  # Celery ships no types
 
     def _deliver(self, task_id: str, args: Sequence[Any], kwargs: dict[str, Any], request: dict[str, Any]) -> Any:
         runner = Runner(self.app, request.get("hostname"))
-        try:
-            outcome = self.tracer(task_id, args, kwargs, {**request, "runner": runner})
-            runner.run_waiting()
-        finally:  # a time limit may strike between two steps
-            if runner.segment is not None:
-                runner.segment.close()
+        with metrics.TASKS_RUNNING.one():
+            try:
+                outcome = self.tracer(task_id, args, kwargs, {**request, "runner": runner})
+                runner.run_waiting()
+            finally:  # a time limit may strike between two steps
+                if runner.segment is not None:
+                    runner.segment.close()
         runner.send_events()
         return outcome
 

@@ -45,9 +45,37 @@ class Settings(BaseSettings):
     recall_timeout_ms: int = Field(150, gt=0, description="How long recall may take; preparation then goes on without.")
     learn_recall_every_s: float = Field(5.0, gt=0, description="How often beat lets recall learn from new actions.")
     redis_timeout_ms: int = Field(500, gt=0, description="How long Redis may take; placements then go on without it.")
-    placement_deadline_ms: int = Field(2_000, gt=0, description="A placement that hops is answered by then, or 202.")
+    placement_deadline_ms: int = Field(800, gt=0, description="A placement is answered by then, or given up.")
+    placement_deadline_max_ms: int = Field(10_000, gt=0, description="The longest deadline that a caller may ask for.")
+    busy_wait_ms: int = Field(100, ge=0, description="How long a placement waits for an instance that is busy.")
     worker_processes: int = Field(2, gt=0, description="Pool processes of `tactics worker`.")
+    api_port: int = Field(8470, ge=0, le=65_535, description="Where the API answers; 0 takes a free port.")
+    api_threads: int = Field(8, gt=0, description="Placements that one process of the API works on at a time.")
+    api_max_waiting_events: int = Field(
+        5_000, gt=0, description="More events than these, not committed yet, and the API says 503."
+    )
+    max_backlog: int = Field(
+        100_000, ge=0, description="More accepted events than these, not routed yet, and the API says 503; 0: no limit."
+    )
+    keep_actions_days: int = Field(
+        0, ge=0, description="User actions are dropped, whole months, when they are older and no rule reads them; 0: never."
+    )
+    keep_events_days: int = Field(
+        0,
+        ge=0,
+        description="Done events, finished executions, and grants of activities that are over are deleted when they are older; 0: never.",
+    )
+    keep_audit_log_days: int = Field(
+        0, ge=0, description="The audit log is dropped, whole months, when it is older; 0: never."
+    )
     pool_size: int = Field(10, gt=0, description="Database connections a process keeps.")
+    metrics_dir: str = Field(
+        "", description="Folder in which this machine's processes keep what they count, so that any tells it all."
+    )
+    worker_metrics_port: int = Field(
+        0, ge=0, le=65_535, description="Where a worker serves what is counted, for machines without the API; 0: not."
+    )
+    worker_metrics_host: str = Field("127.0.0.1", description="The address for TACTICS_WORKER_METRICS_PORT.")
 
     plugins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Modules that are plugins, separated by commas, beside those that are installed as such."

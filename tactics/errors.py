@@ -62,6 +62,13 @@ class IdempotencyConflict(Conflict):
     """This id was used before with another body."""
 
     code = "idempotency_conflict"
+    http_status = 422  # as the IETF's draft on Idempotency-Key has it
+
+
+class AmbiguousCode(Conflict):
+    """More than one user or activity has this code."""
+
+    code = "ambiguous_code"
 
 
 class Busy(TacticsError):
@@ -70,6 +77,43 @@ class Busy(TacticsError):
     code = "busy"
     http_status = 409
     retryable = True
+
+
+class Overloaded(TacticsError):
+    """There is more to do at this moment than can be done in time: nothing was accepted."""
+
+    code = "overloaded"
+    http_status = 503
+    retryable = True
+
+
+class Unauthorized(TacticsError):
+    """Who is asking is not known: there is no API key, or not a valid one."""
+
+    code = "unauthorized"
+    http_status = 401
+
+
+class Forbidden(TacticsError):
+    """Who is asking may not do this."""
+
+    code = "forbidden"
+    http_status = 403
+
+
+class RateLimited(TacticsError):
+    """This API key asks more often than it may."""
+
+    code = "rate_limited"
+    http_status = 429
+    retryable = True
+
+
+class PreconditionFailed(TacticsError):
+    """It was changed since the caller read it."""
+
+    code = "precondition_failed"
+    http_status = 412
 
 
 class EventTooOld(BadInput):
@@ -108,6 +152,14 @@ class DatabaseDown(TacticsError):
     """The database cannot be reached."""
 
     code = "database_down"
+    http_status = 503
+    retryable = True
+
+
+class WrongSchema(TacticsError):
+    """The database has not the tables of this version: run `tactics db upgrade`."""
+
+    code = "wrong_schema"
     http_status = 503
     retryable = True
 

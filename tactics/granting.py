@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from tactics.domain.activity import TacticsActivity
-from tactics.domain.asset import TRANSITIONS, Asset, AssetChange
+from tactics.domain.asset import LIVE, TRANSITIONS, Asset, AssetChange, AssetStatus
 from tactics.domain.context import GRANTED, PENDING, REPLAYED, REUSED
 from tactics.domain.grant import GrantLine, new_assets, stock_needed
 from tactics.errors import Conflict, NotFound
@@ -169,23 +169,34 @@ def _answer_from_rival(conn: Connection, wanted: NewGrant, will_send_count: int,
 
 
 def change_asset(
-    conn: Connection, asset_id: UUID, change: AssetChange, now: datetime, *, at: datetime | None = None
+    conn: Connection,
+    asset_id: UUID,
+    change: AssetChange,
+    now: datetime,
+    *,
+    at: datetime | None = None,
+    reference: str | None = None,
 ) -> Asset:
     """Claim, redeem, release or revoke an asset. The same change again, or one that was overtaken, changes nothing.
+
+    Whoever names the order is never told that all is well when another order has the asset: where this returns after
+    redeeming with a `reference`, that order has redeemed it; after releasing, it no longer has.
 
     Args:
         conn: a transaction of its own; taken back when this raises.
         asset_id: which asset.
         change: claimed, redeemed, released (the order was cancelled: the asset is usable again) or revoked.
         now: business time.
-        at: when it happened, at the latest now; older than the asset's last change it is overtaken. Left out: now.
+        at: when it happened, at the latest now; older than the asset's last change it is overtaken. Left out: at this
+            moment, after all that was reported before.
+        reference: the order that redeems it, or whose redemption is released; None is any.
 
     Returns:
         The asset as it is afterwards.
 
     Raises:
         NotFound: there is no such asset.
-        Conflict: its status does not allow this, with `status` as it stays.
+        Conflict: its status does not allow this, with `asset_status` as it stays, or another order has redeemed it.
     """
     found = asset_store.find(conn, asset_id)
     if found is None:
@@ -193,18 +204,44 @@ def change_asset(
     instances.lock(conn, found.user_id, found.activity_code)
     held = asset_store.of_grant(conn, found.user_id, found.grant_id)
     current = next(one for one in held if one.id == asset_id)
-    # A clock that is ahead must not overtake what really happens later.
-    if not asset_store.note_change(conn, found.user_id, asset_id, min(at or now, now)):
-        return current
+    _check_order(current, change, reference)
+    if _overtaken(conn, current, now, at):
+        if reference is None or current.status in TRANSITIONS[change].values():
+            return current
+        raise Conflict(f"asset {asset_id} has changed since", asset_status=current.status, reason="overtaken")
     wanted = TRANSITIONS[change].get(current.status)
     if wanted is None:
         if current.status in TRANSITIONS[change].values():
             return current
-        raise Conflict(f"asset {asset_id} is {current.status} and cannot be {change}", status=current.status)
+        raise _not_allowed(current, f"is {current.status} and cannot be {change}", current.status)
     if current.due(now):
-        raise Conflict(f"asset {asset_id} expired at {current.valid_until.isoformat()}", status="expired")
-    asset_store.set_status(conn, found.user_id, [asset_id], wanted, now)
-    after = [replace(one, status=wanted) if one.id == asset_id else one for one in held]
-    usable = any(one.status in {"available", "claimed"} for one in after)
+        raise _not_allowed(current, f"expired at {current.valid_until.isoformat()}", "expired")
+    order = reference if wanted == "redeemed" else None
+    asset_store.set_status(conn, found.user_id, asset_id, wanted, now, reference=order)
+    changed = replace(current, status=wanted, reference=order)
+    usable = any(one.status in LIVE for one in (changed, *(one for one in held if one.id != asset_id)))
     grants.set_usable(conn, found.user_id, found.grant_id, usable=usable, released=change == "released")
-    return replace(current, status=wanted)
+    return changed
+
+
+def _check_order(current: Asset, change: AssetChange, reference: str | None) -> None:
+    if reference is None or change not in {"redeemed", "released"} or current.status != "redeemed":
+        return
+    if current.reference != reference:
+        raise Conflict(
+            f"asset {current.id} was redeemed for another order", asset_status="redeemed", reason="other_order"
+        )
+
+
+def _overtaken(conn: Connection, current: Asset, now: datetime, at: datetime | None) -> bool:
+    """Note when it happened, and tell whether something later is known already."""
+    if at is None:
+        # Transactions that wait for one another began in another order than that in which they change the asset.
+        asset_store.note_latest(conn, current.user_id, current.id, now)
+        return False
+    # A clock that is ahead must not overtake what really happens later.
+    return not asset_store.note_change(conn, current.user_id, current.id, min(at, now))
+
+
+def _not_allowed(current: Asset, what: str, status: AssetStatus) -> Conflict:
+    return Conflict(f"asset {current.id} {what}", asset_status=status, reason=status)

@@ -20,7 +20,7 @@ from typing import Any
 
 from kombu.exceptions import OperationalError
 
-from tactics import embedded
+from tactics import embedded, metrics
 from tactics.celery_app import TacticsApp
 from tactics.chain import prepare_app
 from tactics.config import Settings
@@ -82,6 +82,7 @@ class Local:
     supervisor: Supervisor
     servers: embedded.Servers
     flower: Flower | None
+    api: str | None
     durable: bool
     notify: Callable[[str], None]
 
@@ -114,6 +115,8 @@ def running_locally(
     durable: bool,
     flower: bool,
     port: int | None = None,
+    api: bool = False,
+    api_port: int | None = None,
     notify: Callable[[str], None] = logger.warning,
     **overrides: Any,
 ) -> Iterator[Local]:
@@ -124,13 +127,15 @@ def running_locally(
         durable: False trades what survives a power cut for speed.
         flower: whether to run Flower.
         port: Flower's; None for 5555, or the next free one.
+        api: whether to run the API.
+        api_port: the API's; None for TACTICS_API_PORT, or the next free one.
         notify: gets a sentence whenever a process or server is restarted or given up.
         overrides: settings, by their names in `Settings`, for this process and the others.
 
     Raises:
         AlreadyRunning: somebody else does so in the same home.
         EmbeddedError: the servers do not start or stop.
-        NotReady: the worker or Flower runs, but does not answer.
+        NotReady: the worker, the API or Flower runs, but does not answer.
         SupervisorError: a process does not stay up.
     """
     with _alone(home), embedded.running(home, durable=durable) as servers:
@@ -140,6 +145,7 @@ def running_locally(
                 "database_url": servers.database_url,
                 "redis_url": servers.redis_url,
                 "home": servers.home,
+                "metrics_dir": str(metrics.emptied(servers.home / "metrics")),
             }
         )
         _migrate(settings)
@@ -147,8 +153,11 @@ def running_locally(
         prepare_app(app)
         try:
             with Supervisor(notify=notify) as supervisor:
-                shown = _start(supervisor, app, _choose_port(port) if flower else None)
-                yield Local(settings, app, supervisor, servers, shown, durable, notify)
+                shown = _start(supervisor, app, _choose_port(port, FLOWER_PORT) if flower else None)
+                served = None
+                if api:
+                    served = _start_api(supervisor, settings, _choose_port(api_port, settings.api_port, "--api-port"))
+                yield Local(settings, app, supervisor, servers, shown, served, durable, notify)
         finally:
             app.runtime.close()
             app.close()
@@ -202,6 +211,14 @@ def _start(supervisor: Supervisor, app: TacticsApp, flower_port: int | None) -> 
     return flower
 
 
+def _start_api(supervisor: Supervisor, settings: Settings, port: int) -> str:
+    """Run the API, for this machine alone until it has a key; gives its address once it answers."""
+    command = [sys.executable, "-m", "tactics.cli", "api", "--host", LOOPBACK, "--port", str(port)]
+    supervisor.start("api", command, _environment(settings), restart=True, log=settings.home / "api.log")
+    _until(supervisor, "api", lambda: _answers(port, "/healthz", {}))
+    return f"http://{LOOPBACK}:{port}"
+
+
 def _environment(settings: Settings) -> dict[str, str]:
     """Give our children our own environment, with these settings and no others."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("TACTICS_", "FLOWER_"))}
@@ -221,16 +238,14 @@ def _password(file: Path) -> str:
     return file.read_text().strip()
 
 
-def _choose_port(port: int | None) -> int:
+def _choose_port(port: int | None, usual: int, option: str = "--port") -> int:
     if port is not None:
         if not is_free(port):
-            raise BadInput(f"port {port} is taken: choose another with --port", port=port)
+            raise BadInput(f"port {port} is taken: choose another with {option}", port=port)
         return port
-    found = next((one for one in range(FLOWER_PORT, FLOWER_PORT + _PORTS_TRIED) if is_free(one)), None)
+    found = next((one for one in range(usual, usual + _PORTS_TRIED) if is_free(one)), None)
     if found is None:
-        raise BadInput(
-            f"no port from {FLOWER_PORT} to {FLOWER_PORT + _PORTS_TRIED - 1} is free: choose one with --port"
-        )
+        raise BadInput(f"no port from {usual} to {usual + _PORTS_TRIED - 1} is free: choose one with {option}")
     return found
 
 
@@ -255,9 +270,14 @@ def _worker_answers(supervisor: Supervisor, app: TacticsApp, name: str) -> bool:
 
 
 def _flower_answers(flower: Flower) -> bool:
-    connection = http.client.HTTPConnection(LOOPBACK, flower.port, timeout=2)
+    return _answers(flower.port, "/healthcheck", {"Authorization": f"Basic {flower.secret}"})
+
+
+def _answers(port: int, path: str, headers: dict[str, str]) -> bool:
+    """Tell whether a server of ours answers well."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
     try:
-        connection.request("GET", "/healthcheck", headers={"Authorization": f"Basic {flower.secret}"})
+        connection.request("GET", path, headers=headers)
         return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False

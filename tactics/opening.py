@@ -12,6 +12,7 @@ import redis
 import structlog
 from sqlalchemy import Connection
 
+from tactics import metrics
 from tactics.choosing import Registry, chain_of, template_of
 from tactics.domain.activity import TacticsActivity
 from tactics.domain.context import TacticsInstanceContext
@@ -37,6 +38,7 @@ def take_lease(
     Without Redis the segment goes on without a lock: the row lock and the epoch protect what it writes.
     """
     if runtime.redis_breaker.tripped:
+        metrics.FALLBACKS.count("no_redis")
         return lease.TAKEN, Lease("", ""), None
     key = lease.lease_key(row.activity_code, row.user_id) if row.locked else ""
     try:
@@ -51,6 +53,7 @@ def take_lease(
         )
     except redis.RedisError as error:
         runtime.redis_breaker.trip()
+        metrics.FALLBACKS.count("no_redis")
         log.warning("no_lease", execution=str(row.id), activity=row.activity_code, error=str(error))
         return lease.TAKEN, Lease("", ""), None
 
@@ -85,6 +88,7 @@ def open_stored(
         return None
     code, held, text = take_lease(runtime, row, attempt)
     if code != lease.TAKEN:
+        metrics.LOCK_WAITS.count("lease")
         with runtime.engine.begin() as writing:
             # Longer and longer, so that an orphaned lock falls before the attempts are used up.
             wait_s = min(backoff_s(runtime, attempt), runtime.settings.lease_s)
@@ -136,8 +140,10 @@ def _begin_stored(
     if event is None:  # retention took it; nobody can say any more what was to be done
         executions.park(conn, row, attempt=attempt, reason="its event is gone")
         conn.commit()
+        metrics.PARKED.count("execution")
+        metrics.execution_ended(row.link, row.activity_code, "parked")
         return None
-    if row.link == "grant" and events.given_up(conn, event, runtime.settings.placement_deadline_ms):
+    if row.link == "grant" and events.given_up(conn, event, _longest_ms(runtime)):
         executions.finish(
             conn,
             fresh,
@@ -148,6 +154,7 @@ def _begin_stored(
             trace=list(fresh.trace or []),
         )
         conn.commit()
+        metrics.execution_ended(row.link, row.activity_code, "abandoned")
         return None
     ctx = _context(template, activity, event, fresh)
     steps = chain_of(runtime, registry, fresh)
@@ -158,6 +165,11 @@ def _begin_stored(
         _begin_anew(segment)
         return None
     return segment
+
+
+def _longest_ms(runtime: Runtime) -> int:
+    """Give how long anybody may have waited: who asked with a deadline of their own, and was not there to say it passed."""
+    return max(runtime.settings.placement_deadline_ms, runtime.settings.placement_deadline_max_ms)
 
 
 def _go_on(conn: Connection, row: ExecutionRow) -> tuple[InstanceRow, ExecutionRow, Event | None] | None:
@@ -192,6 +204,8 @@ def _begin_anew(segment: Segment) -> None:
         )
         events.record_answer(run.conn, ctx.event, {ctx.activity.code: not_shown(ctx)})
     run.conn.commit()
+    if ctx.outcome == "superseded":
+        metrics.execution_ended(run.execution.link, ctx.activity.code, ctx.outcome)
 
 
 def open_placement(
@@ -222,6 +236,8 @@ def open_placement(
     """
     code, held, text = take_lease(runtime, row, row.attempts, twin)
     if code != lease.TAKEN:
+        if code == lease.BUSY:
+            metrics.LOCK_WAITS.count("lease")
         return code, None
     conn: Connection | None = None
     try:
@@ -229,6 +245,7 @@ def open_placement(
         instance = instances.open_epoch(conn, row.user_id, row.activity_code, wait_ms=wait_ms)
     except instances.StillLocked:
         _leave(runtime, conn, held)
+        metrics.LOCK_WAITS.count("instance")
         return lease.BUSY, None
     except BaseException:
         _leave(runtime, conn, held)

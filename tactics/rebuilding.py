@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import redis
 import structlog
 
+from tactics import metrics
 from tactics.choosing import Registry, choose, stored_chains
 from tactics.domain.context import TacticsInstanceContext
 from tactics.run import Run, Step, Template
@@ -37,6 +38,7 @@ def rebuild_prepared(registry: Registry, template: Template, run: Run, target: T
         if ctx.stopped:
             target.stop("not_prepared", ctx.text)
             return
+    metrics.FALLBACKS.count("prepared_rebuilt")
     target.notes.extend(ctx.notes)
     target.refill(ctx.prepared_data())
 

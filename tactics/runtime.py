@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import redis
@@ -20,10 +20,12 @@ from tactics.domain.activity import TacticsActivity
 from tactics.errors import UnreadableActivity
 from tactics.gateways.local import LocalAssets, LocalItems, LocalRecall, LocalUsers
 from tactics.gateways.ports import AssetGateway, ItemGateway, RecallGateway, UserGateway
-from tactics.store import activities
+from tactics.store import activities, audit_log
 from tactics.store.db import autocommitting, make_engine
 
 ACTIVITIES_KEPT = 20_000
+ACTOR = "tactics"
+"""Who does what nobody asked for: workers, beat, the API on its own account."""
 _NOW = text("SELECT now()")
 
 
@@ -59,6 +61,7 @@ class Runtime:
     """What code that does I/O receives. Open it after a fork, never before.
 
     `shared` keeps what modules have read and may use again, by name; each says itself when its part is out of date.
+    `actor` is who asks for what is changed through it, `request_id` the request they do it by, for the audit log.
     """
 
     settings: Settings
@@ -70,14 +73,36 @@ class Runtime:
     redis_breaker: Breaker = field(default_factory=Breaker)
     recall_breaker: Breaker = field(default_factory=Breaker)
     shared: dict[str, object] = field(default_factory=dict)
+    actor: str = ACTOR
+    request_id: str | None = None
     _activities: OrderedDict[tuple[str, int], TacticsActivity] = field(default_factory=OrderedDict)
 
+    def acting_as(self, actor: str, request_id: str | None = None) -> Runtime:
+        """Give this runtime, with the same connections, for changes that somebody else asks for."""
+        return replace(self, actor=actor, request_id=request_id)
+
+    @contextmanager
+    def changing(self) -> Iterator[Connection]:
+        """Open a transaction for changes that the audit log tells of, in the actor's name.
+
+        Other transactions need not say whose they are: their connections do, for the whole process.
+        """
+        with self.engine.begin() as conn:
+            audit_log.act_as(conn, self.actor, self.request_id)
+            yield conn
+
     @classmethod
-    def open(cls, settings: Settings) -> Runtime:
-        """Build the runtime that the settings describe; nothing connects before its first use."""
+    def open(cls, settings: Settings, actor: str = ACTOR) -> Runtime:
+        """Build the runtime that the settings describe; nothing connects before its first use.
+
+        Args:
+            settings: where the servers are, and sizes.
+            actor: who does what this process does, unless somebody else asks for it.
+        """
         engine = make_engine(
             settings.database_url,
             pool_size=settings.pool_size,
+            actor=actor,
             # Somebody who vanished in the middle of a segment must not keep its rows for hours.
             idle_in_transaction_ms=2_000 * settings.lease_s,
         )
@@ -90,7 +115,7 @@ class Runtime:
         recall, close_recall = _open_recall(settings)
         gateways = Gateways(LocalItems(), LocalUsers(), LocalAssets(assets_engine), recall)
         client = connect_redis(settings.redis_url, settings.redis_timeout_ms / 1000)
-        return cls(settings, engine, client, gateways, assets_engine, close_recall)
+        return cls(settings, engine, client, gateways, assets_engine, close_recall, actor=actor)
 
     def now(self, conn: Connection, event_at: datetime | None = None) -> datetime:
         """Give the business time of a run: the database's, or in replay the event's own."""

@@ -17,6 +17,7 @@ import redis
 import structlog
 from sqlalchemy import Connection
 
+from tactics import metrics
 from tactics.domain.context import TacticsInstanceContext
 from tactics.domain.expression import express_missed_items
 from tactics.errors import TacticsError
@@ -28,6 +29,7 @@ from tactics.store.lease import Lease
 
 log = structlog.get_logger()
 
+DEADLINE_PASSED = "the placement's deadline passed"
 WENT_WRONG = "something went wrong; it has been recorded"
 NOTHING_HERE = "the activity has nothing to show here"
 # More in the order may change these; a page without an order leaves a rule over orders unknown.
@@ -92,6 +94,7 @@ class Segment:
         """Make everything true at once, then let the next one in."""
         self.run.conn.commit()
         self.committed = True
+        metrics.execution_ended(self.run.execution.link, self.ctx.activity.code, self.ctx.outcome or "done")
         self.close()
 
     def close(self) -> None:
@@ -132,15 +135,20 @@ class Segment:
         if run.trace:
             run.trace[-1]["outcome"] = "failed"
         reason = f"{step.name}: {failure_text(error)}"
-        told = log.info if isinstance(error, Abandoned | TwinWasFaster) else log.warning
+        expected = isinstance(error, Abandoned | TwinWasFaster)
+        told = log.info if expected else log.warning
         told("step_failed", execution=str(row.id), step=step.name, attempt=run.attempt, error=reason)
         try:
             give_back(run.conn)
             with run.runtime.engine.begin() as conn:
                 if isinstance(error, Abandoned):
-                    record_abandoned(conn, run)
+                    ended = "abandoned" if record_abandoned(conn, run) else None
                 else:
-                    record_failure(conn, run, self.ctx, reason, step=step, error=error)
+                    ended = record_failure(conn, run, self.ctx, reason, step=step, error=error)
+            metrics.STEP_FAILURES.count(step.name, by=int(not expected))
+            if ended is not None:
+                metrics.PARKED.count("execution", by=int(ended == "parked"))
+                metrics.execution_ended(row.link, row.activity_code, ended)
         finally:
             let_go(run.runtime, self.held)
         return StepFailed(f"step {step.name} failed with {type(error).__name__}", execution=str(row.id))
@@ -182,20 +190,26 @@ def backoff_s(runtime: Runtime, failures: int, retry: Retry = AS_SET) -> float:
 
 def record_failure(
     conn: Connection, run: Run, ctx: TacticsInstanceContext, reason: str, *, step: Step, error: Exception
-) -> None:
-    """Write a failed attempt in a transaction of its own: tried again later, parked, or answered as an error."""
+) -> str | None:
+    """Write a failed attempt in a transaction of its own: tried again later, parked, or answered as an error.
+
+    Returns:
+        The outcome that this ends the execution with; None when it goes on, or another one stands.
+    """
     row = run.execution
     if not run.stored:
         if executions.add_finished(conn, placement_row(run, ctx, outcome="error", reason=reason)):
             _answer_error(conn, ctx)
-        return
+            return "error"
+        return None
     wait_s = _wait_s(run, step, error)
     if wait_s is None:
         executions.park(conn, row, attempt=run.attempt, reason=reason)
         if row.link == "grant":
             _answer_error(conn, ctx)
-    else:
-        executions.postpone(conn, row, attempt=run.attempt, wait_s=wait_s, reason=reason, trace=run.trace)
+        return "parked"
+    executions.postpone(conn, row, attempt=run.attempt, wait_s=wait_s, reason=reason, trace=run.trace)
+    return None
 
 
 def _wait_s(run: Run, step: Step, error: Exception) -> float | None:
@@ -215,19 +229,30 @@ def _answer_error(conn: Connection, ctx: TacticsInstanceContext) -> None:
     events.record_answer(conn, ctx.event, {ctx.activity.code: not_shown(ctx)}, candidates=ctx.candidates)
 
 
-def record_abandoned(conn: Connection, run: Run) -> None:
-    """Close an execution whose placement was given up: nobody is there to see what it would answer."""
-    row = executions.lock(conn, run.execution.user_id, run.execution.id) if run.stored else None
-    if row is not None and row.attempts == run.attempt and row.finished_at is None:
-        executions.finish(
-            conn,
-            run.execution,
-            attempt=run.attempt,
-            epoch=run.epoch,
-            outcome="abandoned",
-            reason="the placement's deadline passed",
-            trace=run.trace,
+def record_abandoned(conn: Connection, run: Run) -> bool:
+    """Close an execution whose placement was given up: nobody is there to see what it would answer.
+
+    Returns:
+        False where it was closed before.
+    """
+    if not run.stored:
+        ended = {"epoch": run.epoch, "trace": run.trace, "assets_unknown": False}
+        return executions.add_finished(
+            conn, {**run.execution.new(), **ended, "outcome": "abandoned", "reason": DEADLINE_PASSED}
         )
+    row = executions.lock(conn, run.execution.user_id, run.execution.id)
+    if row is None or row.attempts != run.attempt or row.finished_at is not None:
+        return False
+    executions.finish(
+        conn,
+        run.execution,
+        attempt=run.attempt,
+        epoch=run.epoch,
+        outcome="abandoned",
+        reason=DEADLINE_PASSED,
+        trace=run.trace,
+    )
+    return True
 
 
 def not_shown(ctx: TacticsInstanceContext) -> dict[str, Any]:

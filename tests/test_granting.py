@@ -142,7 +142,7 @@ def test_what_can_become_of_an_asset(drive: Drive) -> None:
         with pytest.raises(Conflict, match=f"cannot be {refused}") as raised:
             _change(drive, asset_id, refused)
         stored = drive.value("SELECT status FROM asset WHERE id::text = :id", id=asset_id)
-        assert raised.value.fields["status"] == stored == status
+        assert raised.value.fields["asset_status"] == stored == status
     with pytest.raises(NotFound):
         _change(drive, str(uuid4()), "redeemed")
 
@@ -155,6 +155,17 @@ def test_a_time_to_come_overtakes_nothing(drive: Drive) -> None:
     assert _change(drive, asset_id, "redeemed", NOON + timedelta(minutes=1)) == "redeemed"
     assert _change(drive, asset_id, "released", NOON + timedelta(minutes=2), at=NOON) == "redeemed"
     assert _change(drive, asset_id, "released", NOON + timedelta(minutes=2)) == "available"
+
+
+def test_who_waited_for_the_lock_comes_after_who_held_it(drive: Drive) -> None:
+    """A change that says no time is the latest, also when its transaction began before that of the change before."""
+    drive.load(_open())
+    asset_id = _visit(drive)["assets"][0]["asset_id"]
+    assert _change(drive, asset_id, "redeemed", NOON + timedelta(minutes=1)) == "redeemed"
+    assert _change(drive, asset_id, "released", NOON) == "available"
+    # What was known before stays known: the release came after the redemption.
+    later = NOON + timedelta(minutes=2)
+    assert _change(drive, asset_id, "redeemed", later, at=NOON + timedelta(seconds=30)) == "available"
 
 
 # --- any sequence of what users do ----------------------------------------------------------------------------------

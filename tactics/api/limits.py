@@ -10,6 +10,10 @@ from tactics.rules.check import MAX_NODES
 MAX_BODY_BYTES = 2 * 1024 * 1024
 # A body that takes longer to arrive is not waited for.
 BODY_PATIENCE_S = 30.0
+# Nor is a database that takes longer to say whether events are stored.
+ACCEPT_PATIENCE_S = 10.0
+# In one batch; at a thousand a commit costs as little for each as at a hundred thousand.
+MAX_EVENTS = 1_000
 MAX_RULES = 1_000
 # What is listed of everything that is wrong with a request.
 MAX_PROBLEMS = 100

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from tactics.api.limits import MAX_PROBLEMS
+from tactics.errors import TacticsError, Unauthorized
 from tactics.rules.problem import pointer
 
 _LOG = logging.getLogger(__name__)
@@ -30,6 +31,13 @@ TITLES: Mapping[str, str] = {
     "method_not_allowed": "This address does not know this method.",
     "internal": "Something went wrong here.",
 }
+_TREE = [TacticsError]
+for _one in _TREE:
+    _TREE.extend(_one.__subclasses__())
+TITLES = {**{one.code: (one.__doc__ or "").strip().splitlines()[0] for one in _TREE}, **TITLES}
+# Their texts name servers and processes: they are for whoever operates this, in the log.
+_NOT_TOLD = frozenset({"database_down", "redis_down", "not_configured", "error"})
+_TOLD_INSTEAD = "The log of the service says more."
 _OF_STATUS = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -39,8 +47,15 @@ class Refused(HTTPException):
     `detail` says it for people; `problems` are `{"path", "code", "message"}`, each path a JSON Pointer into the body.
     """
 
-    def __init__(self, status: int, code: str, detail: str, problems: Sequence[Mapping[str, str]] = ()) -> None:
-        super().__init__(status, detail)
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        problems: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail, dict(headers) if headers else None)
         self.code = code
         self.problems = problems
 
@@ -49,19 +64,40 @@ def install(app: FastAPI) -> None:
     """Let an app answer every error as a problem."""
     app.add_exception_handler(StarletteHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _misformed)
-    app.add_exception_handler(Exception, _failed)
+    app.add_exception_handler(TacticsError, raised)
+    app.add_exception_handler(Exception, failed)
 
 
-def _refused(request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, Refused):
-        return _problem(request, error.status_code, error.code, str(error.detail), error.problems)
+        return _problem(request, error.status_code, error.code, str(error.detail), error.problems, error.headers)
     status = error.status_code if isinstance(error, StarletteHTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
     code = _OF_STATUS.get(status, "form" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal")
     headers = getattr(error, "headers", None)
     return _problem(request, status, code, f"{request.method} {request.url.path}", headers=headers)
 
 
-def _misformed(request: Request, error: Exception) -> Response:
+async def raised(request: Request, error: Exception) -> Response:
+    """Answer an error of the tree in `tactics.errors` as the problem that it is."""
+    if not isinstance(error, TacticsError):  # pragma: no cover  # installed for nothing else
+        raise error
+    if error.code in _NOT_TOLD:
+        _LOG.error("request %s failed: %s", _request_id(request), error)
+    fields = dict(error.fields)
+    problems = [{"code": error.code, **one} for one in fields.pop("problems", ())]
+    detail = _TOLD_INSTEAD if error.code in _NOT_TOLD else error.message
+    headers = {"Retry-After": str(fields.pop("retry_after_s", 1))} if error.retryable else {}
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    return _problem(request, error.http_status, error.code, detail, problems, headers, fields)
+
+
+async def answer(request: Request, error: TacticsError | Refused) -> Response:
+    """Answer an error where no route did: in what stands before them."""
+    return await (_refused if isinstance(error, Refused) else raised)(request, error)
+
+
+async def _misformed(request: Request, error: Exception) -> Response:
     found = error.errors() if isinstance(error, RequestValidationError) else []
     problems = [
         {"path": pointer("", *one["loc"][1:]), "code": "form", "message": one["msg"].removeprefix("Value error, ")}
@@ -72,9 +108,11 @@ def _misformed(request: Request, error: Exception) -> Response:
     return _problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, "form", detail, problems)
 
 
-def _failed(request: Request, _: Exception) -> Response:
-    # Whoever operates this finds the traceback in its log, beside the request's id.
-    _LOG.error("request %s failed: %s %s", _request_id(request), request.method, request.url.path)
+async def failed(request: Request, _: Exception) -> Response:
+    # Whoever operates this finds the traceback in its log, beside the request's id. What stands in the path of a
+    # request may be a user's id, or a code that is as good as money: the log has the route's own path.
+    route = getattr(request.scope.get("route"), "path", "")
+    _LOG.error("request %s failed: %s %s", _request_id(request), request.method, route)
     return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "The log of the service says more.")
 
 
@@ -85,9 +123,11 @@ def _problem(
     detail: str,
     problems: Sequence[Mapping[str, str]] = (),
     headers: Mapping[str, str] | None = None,
+    fields: Mapping[str, Any] | None = None,
 ) -> Response:
     request_id = _request_id(request)
     body: dict[str, Any] = {
+        **{name: value for name, value in (fields or {}).items() if isinstance(value, str | int | float | list)},
         "type": f"urn:tactics:problem:{code}",
         "title": TITLES[code],
         "status": int(status),
@@ -95,7 +135,7 @@ def _problem(
         "code": code,
     }
     if problems:
-        body["problems"] = [dict(one) for one in problems[:MAX_PROBLEMS]]
+        body["problems"] = [{"path": "", "code": code, **one} for one in problems[:MAX_PROBLEMS]]
     if len(problems) > MAX_PROBLEMS:
         body["more_problems"] = len(problems) - MAX_PROBLEMS
     if request_id is not None:
@@ -135,10 +175,17 @@ _SCHEMA = {
 }
 _EXAMPLES: Mapping[int, tuple[str, str]] = {
     400: ("not_json", "the key 'rule' is given twice in one object"),
+    401: ("unauthorized", "this needs an API key, sent as `Authorization: Bearer <key>`"),
+    403: ("forbidden", "this needs a key with the scope activities:edit"),
+    404: ("not_found", "there is no activity 'welcome'"),
     408: ("too_slow", "the body did not arrive within 30 s"),
+    409: ("conflict", "activity 'welcome' is a draft: it does not run, so there is nothing to pause"),
+    412: ("precondition_failed", "it was changed since you read it: read it again, and repeat your edit"),
     413: ("too_large", "the body has more than 2097152 bytes"),
     415: ("media_type", "a body of text/plain was sent"),
     422: ("form", "/facts: Input should be a valid dictionary"),
+    429: ("rate_limited", "this key may ask 100 times a second"),
+    503: ("database_down", "The log of the service says more."),
 }
 
 

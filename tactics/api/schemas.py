@@ -23,7 +23,9 @@ ItemId = Annotated[str | None, Field(description="the current item, where rules 
 _SHOWN_KEYS = 3
 
 
-class _Asked(BaseModel):
+class Asked(BaseModel):
+    """What a body may be: read strictly, and with no keys but those that are known."""
+
     model_config = ConfigDict(strict=True)
 
     @model_validator(mode="before")
@@ -38,14 +40,14 @@ class _Asked(BaseModel):
         return given
 
 
-class NamedRule(_Asked):
+class NamedRule(Asked):
     """One of many rules, with the caller's code for it."""
 
     code: Code
     rule: RuleData
 
 
-class EvaluateRequest(_Asked):
+class EvaluateRequest(Asked):
     """Facts, and either one `rule` or many `rules`."""
 
     rule: RuleData = None
@@ -64,14 +66,14 @@ class EvaluateRequest(_Asked):
         return self
 
 
-class CheckRequest(_Asked):
+class CheckRequest(Asked):
     """A rule that is about to be saved."""
 
     rule: RuleData
     open_aliases: Annotated[bool, Field(description="allow parameters that are bound later, as tools have")] = False
 
 
-class PriceRequest(_Asked):
+class PriceRequest(Asked):
     """An order, and the rules that compete over its price."""
 
     order: Annotated[Any, Field(description="`{currency?, lines: […]}`", json_schema_extra={"type": "object"})]

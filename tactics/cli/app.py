@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from tactics.cli import (
     activity,
+    api,
     attach,
     audit,
     catalogue,
@@ -17,12 +18,14 @@ from tactics.cli import (
     demo,
     event,
     grants,
+    keys,
     parked,
     play,
     plugins,
     recall,
     rules,
     serve,
+    stock,
     up,
     visit,
 )
@@ -57,6 +60,7 @@ app = typer.Typer(
     help="Event-driven marketing: user actions in, the right benefit out, granted exactly once.",
 )
 app.command()(up.up)
+app.command()(api.api)
 app.command()(serve.worker)
 app.command()(serve.beat)
 app.add_typer(activity.app, name="activity")
@@ -70,8 +74,10 @@ app.add_typer(rules.app, name="rules")
 app.command("demo")(demo.demo)
 app.add_typer(event.app, name="event")
 app.command()(visit.visit)
+app.add_typer(stock.app, name="stock")
 app.add_typer(grants.app, name="grants")
 app.add_typer(parked.app, name="parked")
+app.add_typer(keys.app, name="keys")
 app.add_typer(recall.app, name="recall")
 app.command("explain")(explain_outcome)
 app.command("plugins")(plugins.plugins)

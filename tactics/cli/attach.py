@@ -114,11 +114,22 @@ def _opened(found: Settings) -> Runtime:
     from tactics.runtime import Runtime
 
     try:
-        opened = Runtime.open(found)
+        opened = Runtime.open(found, actor=who())
     except ValueError as error:
         raise BadInput(f"TACTICS_REDIS_URL is no address of a Redis: {error}") from error
     _at_end.get().callback(opened.close)
     return opened
+
+
+def who() -> str:
+    """Give what the audit log calls whoever runs this command."""
+    import getpass
+    import os
+
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (OSError, KeyError):  # a user without a name, as in some containers
+        return f"cli:{os.getuid()}"
 
 
 def plugins() -> list[Plugin]:

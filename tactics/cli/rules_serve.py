@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import signal
 import socket
-from ipaddress import ip_address
 from typing import Annotated
 
 import typer
 
-from tactics.errors import BadInput
+from tactics.cli.listening import address_of, is_loopback, listening
 
 # How long requests that are being answered may take to end.
 _GRACE_S = 5
@@ -41,9 +39,9 @@ def serve(
                     f"The rules service is ready. It answers on {address} until Ctrl-C; see {address}/openapi.json"
                 )
 
-    listener = _listening(host, port)
-    address = _address(listener)
-    if not _is_loopback(host):
+    listener = listening(host, port)
+    address = address_of(listener)
+    if not is_loopback(host):
         typer.echo(f"Whoever can reach {address} can use it: it asks for no password.", err=True)
     config = uvicorn.Config(
         create_rules_app(),
@@ -60,30 +58,3 @@ def serve(
         except KeyboardInterrupt:
             # The server has closed its connections already, and passes the signal on.
             typer.echo("Stopped.")
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Listen, before anything is said.
-
-    Raises:
-        BadInput: the address is none of this machine, or the port is taken.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise BadInput(f"port {port} is taken: choose another with --port") from None
-        raise BadInput(f"cannot listen on {host}, port {port}: {error.strerror}") from None
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

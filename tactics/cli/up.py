@@ -21,8 +21,18 @@ def up(
         typer.Option("--port", min=1, max=65_535, help="Flower's. Default: 5555, or the next free one."),
     ] = None,
     flower: Annotated[bool, typer.Option("--flower/--no-flower", help="Whether to run Flower.")] = True,
+    api: Annotated[bool, typer.Option("--api/--no-api", help="Whether to run the HTTP API.")] = True,
+    api_port: Annotated[
+        int | None,
+        typer.Option(
+            "--api-port",
+            min=1,
+            max=65_535,
+            help="The API's. Default: TACTICS_API_PORT, which is 8470, or the next free one.",
+        ),
+    ] = None,
 ) -> None:
-    """Run everything on this machine: Postgres, Valkey, a worker, beat and Flower. Ctrl-C stops it; the data is kept.
+    """Run everything on this machine: Postgres, Valkey, a worker, beat, the API and Flower. Ctrl-C stops it; the data is kept.
 
     The data is in TACTICS_HOME. Other commands find these servers by themselves.
     """
@@ -36,7 +46,8 @@ def up(
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # whoever ends us wants what Ctrl-C does
     typer.echo(f"Starting in {home} …")
-    with running_locally(home, durable=True, flower=flower, port=port, notify=_notify) as local:
+    running = running_locally(home, durable=True, flower=flower, port=port, api=api, api_port=api_port, notify=_notify)
+    with running as local:
         for line in _description(local):
             typer.echo(line)
         try:
@@ -59,6 +70,8 @@ def _description(local: Local) -> list[str]:
         f"  Postgres  {local.servers.database_url}",
         f"  Redis     {local.servers.redis_url}",
     ]
+    if local.api is not None:
+        lines.append(f"  API       {local.api}  for this machine alone until it has a key; {local.api}/docs")
     if flower is not None:
         lines.append(f"  Flower    {flower.url}  user {flower.user}, password {flower.password}")
     lines += [f"  logs      {logs}", "", "Now, in another terminal:"]

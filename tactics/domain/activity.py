@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from functools import cached_property
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -29,8 +29,11 @@ def _known_timezone(name: str) -> str:
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
 Timezone = Annotated[str, AfterValidator(_known_timezone)]
 Minor = Annotated[int, Field(ge=0, le=2**53, strict=True)]
+CouponCode = Annotated[str, Field(max_length=256)]
 LONGEST_S = 100 * 366 * 86_400
 Count = Annotated[int, Field(ge=0, le=2**53, strict=True)]
+MOST_INTEGER = 2**31 - 1
+"""Of what the database keeps as an integer."""
 
 
 class Document(BaseModel):
@@ -49,6 +52,9 @@ class Schedule(Document):
     def _in_order(self) -> Schedule:
         if self.starts_at >= self.ends_at:
             raise ValueError("`to` must be after `from`")
+        # Around the ends of the calendar another time zone's date has no year.
+        if self.starts_at.year == MINYEAR or self.ends_at.year == MAXYEAR:
+            raise ValueError(f"the years go from {MINYEAR + 1} to {MAXYEAR - 1}")
         return self
 
 
@@ -75,8 +81,8 @@ class Benefit(Document):
     validity_s: Annotated[int, Field(gt=0, le=LONGEST_S, strict=True)] | None = None
     stock: Count | None = None
     provider: Literal["local"] = "local"
-    code: str | None = None
-    codes: tuple[str, ...] | None = None
+    code: CouponCode | None = None
+    codes: tuple[CouponCode, ...] | None = None
 
     @model_validator(mode="after")
     def _codes_fit(self) -> Benefit:
@@ -116,14 +122,14 @@ class BehaviourRule(Document):
     """What user actions must add up to; satisfied, it emits a behaviour event with its key as channel code."""
 
     rule: dict[str, Any]
-    cooldown_s: Count = 0
+    cooldown_s: Annotated[int, Field(ge=0, le=MOST_INTEGER, strict=True)] = 0
 
 
 class Origin(Document):
     """Which play an activity was made from, and what its open parameters were filled with."""
 
     code: Code
-    version: Annotated[int, Field(gt=0, strict=True)]
+    version: Annotated[int, Field(gt=0, le=MOST_INTEGER, strict=True)]
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -134,7 +140,7 @@ class TacticsActivity(Document):
     version: int = 0
     template_type: Code
     tool_type: Code = "coupon"
-    priority: Annotated[int, Field(strict=True)] = 0
+    priority: Annotated[int, Field(ge=-MOST_INTEGER, le=MOST_INTEGER, strict=True)] = 0
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
     timezone: Timezone = "UTC"
     schedule: Schedule

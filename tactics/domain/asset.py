@@ -27,7 +27,7 @@ TRANSITIONS: Mapping[str, Mapping[str, AssetStatus]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One line of a grant, as the user holds it."""
+    """One line of a grant, as the user holds it. `reference` is the order that redeemed it, where one was named."""
 
     id: UUID
     user_id: str
@@ -42,6 +42,7 @@ class Asset:
     valid_from: datetime
     valid_until: datetime
     details: dict[str, Any] = field(default_factory=dict)
+    reference: str | None = None
 
     def usable(self, now: datetime) -> bool:
         """Tell whether the user can use it now: available or claimed, and in its validity.
@@ -54,6 +55,14 @@ class Asset:
     def due(self, now: datetime) -> bool:
         """Tell whether it should be marked expired."""
         return self.status in LIVE and self.valid_until <= now
+
+    def status_at(self, now: datetime) -> AssetStatus:
+        """Give the status for people: what is due has expired, whether that is written down yet or not."""
+        return "expired" if self.due(now) else self.status
+
+    def takes_off(self, total_minor: int) -> int | None:
+        """Give what it takes off an order of so many minor units; None where it says no value, as free delivery may."""
+        return min(self.value_minor, total_minor) if self.value_minor > 0 else None
 
     def to_json(self) -> dict[str, Any]:
         """Give the asset as shown to callers."""

@@ -5,8 +5,10 @@ Events come in as CloudEvents 1.0 in the JSON format: https://github.com/cloudev
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -14,8 +16,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from tactics.domain.activity import validation_problems
+from tactics.domain.erased import no_pseudonym
 from tactics.domain.plain import plain_problem
 from tactics.errors import BadInput
+from tactics.rules import RuleError
+from tactics.rules.codec import load_json
 
 EventType = Literal["action", "behaviour", "placement", "asset"]
 
@@ -32,6 +37,7 @@ def _not_reserved(source: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1, max_length=256, strict=True)]
+UserId = Annotated[Text, AfterValidator(no_pseudonym)]
 Whole = Annotated[int, Field(ge=0, le=2**53, strict=True)]
 
 
@@ -42,7 +48,7 @@ class _Data(BaseModel):
 class ActionData(_Data):
     """One raw thing that a user did."""
 
-    user_id: Text
+    user_id: UserId
     action: Text
     item_id: Text | None = None
     quantity: Whole = 1
@@ -53,7 +59,7 @@ class ActionData(_Data):
 class BehaviourData(_Data):
     """A behaviour rule satisfied elsewhere: `rule_key` is the channel code."""
 
-    user_id: Text
+    user_id: UserId
     rule_key: Text
     attributes: dict[str, Any] = Field(default_factory=dict)
 
@@ -111,11 +117,11 @@ class Event:
     def body_hash(self) -> str:
         """A hash of what it says, to tell a repeat from another event under the same id."""
         body = {"type": self.type, "user_id": self.user_id, "channel": self.channel, "data": self.data}
-        text = json.dumps(_canonical(body), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(_CANONICAL(_canonical(body)).encode()).hexdigest()
 
 
 _EXACT = 2**53
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def _canonical(value: Any) -> Any:
@@ -144,6 +150,8 @@ def parse_event(message: object, *, now: datetime) -> Event:
     Raises:
         BadInput: with `problems`, each with a `path` (JSON Pointer) and a `message`.
     """
+    if isinstance(message, Mapping) and "data_base64" in message:
+        message = _with_data(message)
     unplain = plain_problem(message)
     if unplain is not None:
         raise _refusal(message, [unplain])
@@ -171,6 +179,18 @@ def parse_event(message: object, *, now: datetime) -> Event:
         data=data.model_dump(mode="json", exclude_none=True),
         at=at,
     )
+
+
+def _with_data(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Read data that was sent as bytes: they have to be JSON too. (JSON format, section 3.1.1)"""
+    if "data" in message:
+        raise _refusal(message, [{"path": "/data_base64", "message": "there is `data` beside it: send one of them"}])
+    try:
+        data = load_json(base64.b64decode(message["data_base64"], validate=True))
+    except (TypeError, ValueError, RuleError):
+        problem = {"path": "/data_base64", "message": "this is not JSON in base64"}
+        raise _refusal(message, [problem]) from None
+    return {**{name: part for name, part in message.items() if name != "data_base64"}, "data": data}
 
 
 def _refusal(message: object, problems: list[dict[str, str]]) -> BadInput:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from tactics.domain.activity import pointer, refused
+from tactics.domain.activity import MOST_INTEGER, pointer, refused
 from tactics.domain.play import Play
 from tactics.errors import BadInput
 
@@ -29,7 +29,9 @@ def play_asked(document: Mapping[str, Any]) -> tuple[str, int | None]:
     problems = []
     if not isinstance(code, str):
         problems.append({"path": "/play", "message": "the code of a play belongs here"})
-    if version is not None and (not isinstance(version, int) or isinstance(version, bool) or version < 1):
+    if version is not None and (
+        not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= MOST_INTEGER
+    ):
         problems.append({"path": "/play_version", "message": "a play's version belongs here: 1, 2, 3 …"})
     if problems:
         raise refused("activity", document.get("code", "?"), problems)

@@ -30,6 +30,7 @@ class PlacementRequest:
         key: the caller's Idempotency-Key: the same key and body again is the same placement.
         source: the caller, the scope of its keys.
         at: when it happened, in replay; otherwise the database's clock tells.
+        deadline_ms: how long the caller waits; None is what the settings say.
     """
 
     user_id: str
@@ -44,6 +45,7 @@ class PlacementRequest:
     key: str | None = None
     source: str = SOURCE
     at: datetime | None = None
+    deadline_ms: int | None = None
 
     def body(self) -> dict[str, Any]:
         """Give what makes it the same request under the same key."""

@@ -14,7 +14,17 @@ from pydantic import Field, ValidationError
 
 from tactics import rules
 from tactics.domain import form
-from tactics.domain.activity import Channels, Code, Document, Expression, Limits, pointer, refused, validation_problems
+from tactics.domain.activity import (
+    MOST_INTEGER,
+    Channels,
+    Code,
+    Document,
+    Expression,
+    Limits,
+    pointer,
+    refused,
+    validation_problems,
+)
 from tactics.errors import BadInput
 from tactics.rules.problem import Problem
 
@@ -33,7 +43,7 @@ class Play(Document):
     """What activities can be made from without code: `parameters` is the form that asks for what the rule leaves open."""
 
     code: Code
-    version: Annotated[int, Field(ge=0, strict=True)] = 0
+    version: Annotated[int, Field(ge=0, lt=MOST_INTEGER, strict=True)] = 0
     title: str = ""
     description: str = ""
     template_type: Code | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,20 @@ from tactics.domain.activity import activity_problems, refused
 from tactics.domain.difference import Change, differences
 from tactics.domain.filling import unfill
 from tactics.errors import Conflict
-from tactics.flows.reading import Read, agreed_rules, transaction
+from tactics.flows.reading import Around, Read, agreed_rules, transaction
 from tactics.runtime import Runtime
 from tactics.store import activities, activity_versions, behaviour_rules, plays, versions
 from tactics.store.activities import Saved
 from tactics.store.versions import ACTIVITY
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What an edit of an activity changes: which version is current, whether it runs, and the newest draft, if any."""
+
+    version: int
+    status: activities.Status
+    newest_draft: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +38,24 @@ class Difference:
     changes: list[Change]
 
 
-def publish(runtime: Runtime, code: str, version: int | None = None) -> Saved:
+def state(conn: Connection, code: str) -> State:
+    """Give an activity's state.
+
+    Raises:
+        NotFound: there is no such activity.
+    """
+    row = activities.current(conn, code)
+    return State(row.version, row.status, versions.newest_draft(conn, ACTIVITY, code, row.version))
+
+
+def publish(runtime: Runtime, code: str, version: int | None = None, *, around: Around = nullcontext) -> Saved:
     """Make an activity live, in its newest draft or else its current version; its behaviour rules are defined with it.
 
     Args:
         runtime: the process's runtime.
         code: the activity's.
         version: the draft, or the current version, where it is not clear or is to be another.
+        around: surrounds it within its transaction.
 
     Raises:
         NotFound: there is no such activity, or no such version.
@@ -42,7 +63,7 @@ def publish(runtime: Runtime, code: str, version: int | None = None) -> Saved:
         Conflict: the version is older than the current one; it is not said which; a rule key is defined in two ways; or
             the stock cannot become what it says.
     """
-    with transaction(runtime) as conn:
+    with transaction(runtime, around) as conn:
         before = activities.current(conn, code).version
         saved = activity_versions.publish(conn, code, version)
         if saved.version != before:
@@ -50,13 +71,27 @@ def publish(runtime: Runtime, code: str, version: int | None = None) -> Saved:
         return saved
 
 
-def roll_back(runtime: Runtime, code: str, to: int | None = None) -> Saved:
+def pause(runtime: Runtime, code: str, *, around: Around = nullcontext) -> Saved:
+    """Pause a live activity: nothing new starts until it is published again. `around` surrounds it in its transaction.
+
+    Raises:
+        NotFound: there is no such activity.
+        Conflict: it is a draft.
+    """
+    with transaction(runtime, around) as conn:
+        changed = activities.set_status(conn, code, "paused")
+        version = activities.current(conn, code).version
+        return Saved(version, "updated" if changed else "unchanged", "paused")
+
+
+def roll_back(runtime: Runtime, code: str, to: int | None = None, *, around: Around = nullcontext) -> Saved:
     """Bring an earlier version back as a new one, which is current at once; the status stays.
 
     Args:
         runtime: the process's runtime.
         code: the activity's.
         to: the version to bring back; the one that was current before when left out.
+        around: surrounds it within its transaction.
 
     Raises:
         NotFound: there is no such activity, or no such version.
@@ -64,7 +99,7 @@ def roll_back(runtime: Runtime, code: str, to: int | None = None) -> Saved:
         Conflict: there is no earlier version; `to` is a draft; a rule key is defined in two ways; or a benefit was
             unlimited then and is not now.
     """
-    with transaction(runtime) as conn:
+    with transaction(runtime, around) as conn:
         saved = activity_versions.roll_back(conn, code, to)
         if saved.change != "unchanged":
             _check_and_define(conn, code, saved.version)

@@ -158,7 +158,7 @@ def document_problems(registry: Registry, document: ChainDocument) -> list[dict[
 
 @contextmanager
 def _transaction(runtime: Runtime) -> Iterator[Connection]:
-    with runtime.engine.begin() as conn:
+    with runtime.changing() as conn:
         activities.serialize(conn)
         yield conn
 

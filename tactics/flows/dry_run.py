@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,12 +14,16 @@ from sqlalchemy import Connection, text
 from tactics import rules
 from tactics.domain.activity import TacticsActivity
 from tactics.domain.grant import GrantLine, lines_of, stock_needed
+from tactics.domain.plain import plain_problem
 from tactics.domain.promotion import lowers_prices
 from tactics.errors import BadInput
 from tactics.flows.reading import read_document
 from tactics.runtime import Runtime
 from tactics.store import activities, limits, stock, versions
 
+Allow = Callable[[TacticsActivity], None]
+FACTS = "facts"
+"""Where a problem is that is none of the activity's document."""
 _READ_ONLY = text("SET TRANSACTION READ ONLY")
 _NOW = text("SELECT now()")
 
@@ -114,7 +118,9 @@ class DryRun:
         return (benefit.currency if benefit else None) or self.activity.currency
 
 
-def dry_run(runtime: Runtime, code: str, facts: object, version: int | None = None) -> DryRun:
+def dry_run(
+    runtime: Runtime, code: str, facts: object, version: int | None = None, *, allow: Allow | None = None
+) -> DryRun:
     """Work out what a stored activity would do.
 
     Args:
@@ -123,18 +129,29 @@ def dry_run(runtime: Runtime, code: str, facts: object, version: int | None = No
         facts: what the rule sees, as docs/reference/rules.md describes it; nothing is loaded for a user. Without `now`
             it is the database's clock, without `timezone` the activity's.
         version: which; the newest draft when left out, or else the current one.
+        allow: sees the activity before its rule is evaluated, and may refuse.
 
     Raises:
         NotFound: there is no such activity, or no such version.
-        BadInput: the facts are no object, or their `now` is no time.
+        BadInput: the facts are no object, hold what JSON cannot, or their `now` is no time.
     """
     with _reading(runtime) as conn:
         current = activities.current(conn, code).version
         chosen = version or versions.newest_draft(conn, versions.ACTIVITY, code, current) or current
-        return _run(conn, activities.load(conn, code, chosen), facts, version=chosen)
+        found = activities.load(conn, code, chosen)
+        if allow:
+            allow(found)
+        return _run(conn, found, facts, version=chosen)
 
 
-def dry_run_document(runtime: Runtime, document: object, facts: object, *, where: str = "the document") -> DryRun:
+def dry_run_document(
+    runtime: Runtime,
+    document: object,
+    facts: object,
+    *,
+    where: str = "the document",
+    allow: Allow | None = None,
+) -> DryRun:
     """Work out what an activity would do that is not saved; arguments and errors are those of `dry_run`.
 
     Limits and stock are those of the saved activity of this code, as far as there is one.
@@ -146,6 +163,8 @@ def dry_run_document(runtime: Runtime, document: object, facts: object, *, where
         activity = read_document(conn, document, where, draft=True).activity
         if activity is None:
             raise BadInput(f"{where}: behaviour rules alone have no dry run", problems=[])
+        if allow:
+            allow(activity)
         return _run(conn, activity, facts, version=None)
 
 
@@ -159,6 +178,9 @@ def _reading(runtime: Runtime) -> Iterator[Connection]:
 def _run(conn: Connection, activity: TacticsActivity, facts: object, *, version: int | None) -> DryRun:
     if not isinstance(facts, Mapping):
         raise BadInput("facts are an object with `user`, `order` and so on", problems=[])
+    problem = plain_problem(facts)
+    if problem:
+        raise BadInput(f"facts: {problem['path']}: {problem['message']}", problems=[{**problem, "where": FACTS}])
     now = conn.execute(_NOW).scalar_one().astimezone(UTC)
     seen = {"now": now.isoformat(), "timezone": activity.timezone, **facts}
     at = _time(seen["now"])
@@ -180,8 +202,12 @@ def _time(said: object) -> datetime:
         found = datetime.fromisoformat(str(said))
     except ValueError:
         found = None
-    if found is None or found.tzinfo is None:
-        problem = {"path": "/now", "message": f"{said!r} is no time with an offset, such as 2026-01-31T12:00:00Z"}
+    if found is None or found.tzinfo is None or not MINYEAR < found.year < MAXYEAR:
+        problem = {
+            "where": FACTS,
+            "path": "/now",
+            "message": f"{said!r} is no time with an offset, such as 2026-01-31T12:00:00Z",
+        }
         raise BadInput(f"facts: /now: {problem['message']}", problems=[problem])
     return found
 

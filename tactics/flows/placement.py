@@ -7,30 +7,36 @@ segment each → put the answer together.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import structlog
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from tactics import metrics
 from tactics.celery_app import TacticsApp
 from tactics.chain import run_here
 from tactics.choosing import choose, template_of
 from tactics.domain.activity import TacticsActivity
-from tactics.domain.context import SHOWN
+from tactics.domain.context import SHOWN, TacticsInstanceContext
 from tactics.domain.placement import Part, PlacementAnswer, PlacementRequest
-from tactics.errors import Busy, InvalidTemplate
+from tactics.errors import BadInput, Busy, Conflict, InvalidTemplate, NotFound, Overloaded
 from tactics.flows.visit import Visit, begin, conflict
 from tactics.opening import open_placement
-from tactics.segment import WENT_WRONG, Segment, let_go, not_shown
+from tactics.run import Step, Template
+from tactics.segment import DEADLINE_PASSED, WENT_WRONG, Segment, let_go, not_shown
 from tactics.store import events, executions, lease, segments
 from tactics.store.executions import ExecutionRow
 from tactics.store.segments import Stopped
 
-__all__ = ["PlacementAnswer", "PlacementRequest", "all_busy", "visit"]
+__all__ = ["PlacementAnswer", "PlacementRequest", "all_busy", "answer", "counted", "give_up", "visit"]
 
 log = structlog.get_logger()
 
 POLL_S = 0.02
+_NOT_LONG = text("SET LOCAL lock_timeout = '200ms'")
 # With these, a best-only placement goes on to the next activity; an error or a busy instance may still come to a grant.
 MOVES_ON = frozenset({"not_prepared", "not_matched", "unknown", "sold_out", "limit", "holdout"})
 
@@ -48,30 +54,109 @@ def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
         IdempotencyConflict: the key was used before with another body.
         Busy: the same key is being answered at this moment.
     """
-    one = begin(app, request)
+    with counted() as note:
+        return note(answer(begin(app, request)))
+
+
+@contextmanager
+def counted() -> Iterator[Callable[[PlacementAnswer], PlacementAnswer]]:
+    """Count how long a placement takes, by what comes of it; gives what notes the answer and hands it on."""
+    started, outcome = time.perf_counter(), "error"
+
+    def note(found: PlacementAnswer) -> PlacementAnswer:
+        nonlocal outcome
+        outcome = "deadline" if not found.complete else "busy" if all_busy(found) else "ok"
+        return found
+
+    try:
+        yield note
+    except Busy:
+        outcome = "busy"
+        raise
+    except Overloaded:
+        outcome = "overloaded"
+        raise
+    except (BadInput, NotFound, Conflict):
+        outcome = "refused"
+        raise
+    finally:
+        metrics.PLACEMENT_SECONDS.observe(time.perf_counter() - started, outcome)
+
+
+def answer(one: Visit) -> PlacementAnswer:
+    """Run what was found for a visit, up to its deadline.
+
+    Raises:
+        Busy, IdempotencyConflict: as `visit`.
+    """
+    app = one.app
     if one.given_up:
         return _answer(one)
     try:
-        for position, activity in enumerate(one.candidates):
-            part = one.parts.get(activity.code)
-            if part is None or part.get("reason") == "busy":
-                part = _pass_over(one, activity) or _run(one, activity)
-            if part is None:
-                break
-            if request.best_only and not _moves_on(part):
-                _outrank(one, one.candidates[position + 1 :])
-                break
+        _run_each(one)
         _record_stopped(one)
         for code in one.unreadable:
             if code not in one.parts:
                 _record_error(one, code)
-        if not one.codes:
+        if not one.complete:
+            with app.runtime.engine.begin() as conn:
+                events.abandon(conn, one.event)
+        elif not one.codes:
             with app.runtime.engine.begin() as conn:
                 events.record_answer(conn, one.event, {}, outcome="no_match")
     finally:
         if one.twin is not None:
             let_go(app.runtime, one.twin)
     return _answer(one)
+
+
+def _run_each(one: Visit) -> None:
+    """Run one activity after the other; at the deadline the placement is not complete."""
+    for position, activity in enumerate(one.candidates):
+        part = one.parts.get(activity.code)
+        if part is None or part.get("reason") == "busy":
+            if one.late:
+                one.complete = False
+                return
+            part = _pass_over(one, activity) or _run(one, activity)
+        if part is None:
+            return
+        if one.request.best_only and not _moves_on(part):
+            _outrank(one, one.candidates[position + 1 :])
+            return
+
+
+def give_up(one: Visit) -> PlacementAnswer:
+    """Give a visit up at its deadline, whatever it is doing in another thread: what it has not committed, it never will.
+
+    Returns:
+        The executions that were begun: each can be looked up, and tells what became of it.
+    """
+    runtime, begun = one.app.runtime, dict(one.begun)
+    with runtime.engine.begin() as conn:
+        events.abandon(conn, one.event)
+    for row in begun.values():
+        # Another transaction: one that is just ending holds the execution and waits for the event.
+        with suppress(SQLAlchemyError), runtime.engine.begin() as conn:
+            conn.execute(_NOT_LONG)
+            if executions.add_finished(conn, _ended(row, "abandoned", DEADLINE_PASSED)):
+                metrics.execution_ended("grant", row.activity_code, "abandoned")
+    with runtime.reading() as conn:
+        stored = executions.of_event(conn, one.event.user_id, *one.event.key)
+    ids = {row.activity_code: str(row.id) for row in [*begun.values(), *stored]}
+    return PlacementAnswer([ids[code] for code in one.codes if code in ids], complete=False)
+
+
+def _ended(row: ExecutionRow, outcome: str, reason: str) -> dict[str, Any]:
+    """Give an execution that ends without a segment of its own, as stored."""
+    return {
+        **row.new(),
+        "epoch": None,
+        "trace": [],
+        "assets_unknown": False,
+        "outcome": outcome,
+        "reason": reason,
+    }
 
 
 def _error_part(code: str) -> Part:
@@ -126,6 +211,8 @@ def _record_stopped(one: Visit) -> bool:
         one.complete = False
         return False
     one.execution_ids.update({each.row.activity_code: str(each.row.id) for each in stopped})
+    for each in stopped:
+        metrics.execution_ended("grant", each.row.activity_code, each.outcome)
     return True
 
 
@@ -154,11 +241,9 @@ def _run(one: Visit, activity: TacticsActivity) -> Part | None:
     ctx = one.context(template.context_type, activity)
     ctx.candidates = one.codes
     row = one.execution(activity, chain_id=chosen.chain_id, template_locks=template.lock)
-    wait_ms = int((one.deadline - time.monotonic()) * 1000)
+    one.begun[activity.code] = row
     try:
-        code, segment = open_placement(
-            app.runtime, app, template, chosen.steps, ctx, row, wait_ms=wait_ms, twin=one.twin
-        )
+        code, segment = _open(one, template, chosen.steps, ctx, row)
     except SQLAlchemyError as error:  # a database that is away is DatabaseDown, and ends the visit
         log.warning("not_opened", activity=activity.code, execution=str(row.id), error=type(error).__name__)
         one.parts[activity.code] = _error_part(activity.code)
@@ -179,6 +264,20 @@ def _run(one: Visit, activity: TacticsActivity) -> Part | None:
     return part
 
 
+def _open(
+    one: Visit, template: Template, steps: Sequence[Step], ctx: TacticsInstanceContext, row: ExecutionRow
+) -> tuple[int, Segment | None]:
+    """Open the segment; an instance that another execution has is waited for a moment, as it is mostly free by then."""
+    runtime = one.app.runtime
+    until = min(one.deadline, time.monotonic() + runtime.settings.busy_wait_ms / 1000)
+    while True:
+        wait_ms = max(1, int((one.deadline - time.monotonic()) * 1000))
+        code, segment = open_placement(runtime, one.app, template, steps, ctx, row, wait_ms=wait_ms, twin=one.twin)
+        if code != lease.BUSY or time.monotonic() >= until:
+            return code, segment
+        time.sleep(POLL_S)
+
+
 def _record_error(one: Visit, code: str, row: ExecutionRow | None = None, reason: str = "") -> Part:
     """Answer for an activity that could not begin to run, and keep the answer with the event.
 
@@ -190,16 +289,9 @@ def _record_error(one: Visit, code: str, row: ExecutionRow | None = None, reason
     """
     one.parts[code] = _error_part(code)
     with one.app.runtime.engine.begin() as conn:
-        if row is not None:
-            ended: dict[str, object] = {
-                "epoch": None,
-                "trace": [],
-                "assets_unknown": False,
-                "outcome": "error",
-                "reason": reason,
-            }
-            if executions.add_finished(conn, {**row.new(), **ended}):
-                one.execution_ids[code] = str(row.id)
+        if row is not None and executions.add_finished(conn, _ended(row, "error", reason)):
+            one.execution_ids[code] = str(row.id)
+            metrics.execution_ended("grant", code, "error")
         events.record_answer(conn, one.event, {code: one.parts[code]}, candidates=one.codes)
     return one.parts[code]
 
@@ -223,9 +315,7 @@ def _await(one: Visit, code: str, segment: Segment) -> Part | None:
         if not segment.run.stored:
             segment.ctx.outcome = "error"
             return not_shown(segment.ctx)
-        if time.monotonic() >= one.deadline:
-            with runtime.engine.begin() as conn:
-                events.abandon(conn, one.event)
+        if one.late or (state is not None and state.abandoned_at is not None):
             return None
         time.sleep(POLL_S)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,11 +13,21 @@ from tactics.domain.plain import plain_problem
 from tactics.domain.play import Play, parse_play, warnings_of
 from tactics.errors import BadInput
 from tactics.flows.activity import Difference, compared
-from tactics.flows.reading import transaction
+from tactics.flows.reading import Around, transaction
 from tactics.runtime import Runtime
-from tactics.store import activities, plays
+from tactics.store import activities, plays, versions
 from tactics.store.plays import SavedPlay
 from tactics.store.versions import PLAY
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What an edit of a play changes. `version` is what is shown: the current one, or the newest draft without one."""
+
+    version: int
+    current: int | None
+    newest_draft: int | None
+
 
 Where = Callable[[int], str]
 """Says in people's terms which document it is, from its index."""
@@ -43,7 +54,12 @@ class ImportedPlay:
 
 
 def import_plays(
-    runtime: Runtime, documents: Iterable[object], *, draft: bool = False, where: Where | None = None
+    runtime: Runtime,
+    documents: Iterable[object],
+    *,
+    draft: bool = False,
+    where: Where | None = None,
+    around: Around = nullcontext,
 ) -> list[ImportedPlay]:
     """Save plays; a document that says nothing new changes nothing, and activities that there are stay as they are.
 
@@ -52,6 +68,7 @@ def import_plays(
         documents: plays as mappings; several of one play each name their `version`.
         draft: save new versions without making them current.
         where: names a document in errors, for example by its file; its number when left out.
+        around: surrounds the import within its transaction.
 
     Returns:
         One for each document, in the order given.
@@ -61,7 +78,7 @@ def import_plays(
         Conflict: a version that a document names says something else already.
     """
     read = _read(documents, where or (lambda index: f"document {index + 1}"))
-    with transaction(runtime) as conn:
+    with transaction(runtime, around) as conn:
         saved = {
             (one.code, one.version): plays.save(conn, one, draft=draft)
             for one in sorted(read, key=lambda one: (one.code, one.version))
@@ -69,15 +86,26 @@ def import_plays(
     return [_imported(one, saved[one.code, one.version]) for one in read]
 
 
-def publish_play(runtime: Runtime, code: str, version: int | None = None) -> SavedPlay:
+def state(conn: Connection, code: str) -> State:
+    """Give a play's state.
+
+    Raises:
+        NotFound: there is no such play.
+    """
+    current = plays.current(conn, code)
+    draft = versions.newest_draft(conn, PLAY, code, current)
+    return State(current or draft or 1, current, draft)
+
+
+def publish_play(runtime: Runtime, code: str, version: int | None = None, *, around: Around = nullcontext) -> SavedPlay:
     """Make a draft current, the newest when none is named; arguments and errors are those of `plays.publish`."""
-    with transaction(runtime) as conn:
+    with transaction(runtime, around) as conn:
         return plays.publish(conn, code, version)
 
 
-def roll_back_play(runtime: Runtime, code: str, to: int | None = None) -> SavedPlay:
+def roll_back_play(runtime: Runtime, code: str, to: int | None = None, *, around: Around = nullcontext) -> SavedPlay:
     """Bring an earlier version back as a new one; arguments and errors are those of `plays.roll_back`."""
-    with transaction(runtime) as conn:
+    with transaction(runtime, around) as conn:
         return plays.roll_back(conn, code, to)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from tactics.store import activities, behaviour_rules, plays, versions
 
 Where = Callable[[int, str], str]
 """Says in people's terms where something is: from the row's or document's index, and the JSON Pointer within it."""
+Around = Callable[[Connection], AbstractContextManager[object]]
+"""What surrounds a change within its transaction, when nobody else changes anything: it may refuse, and it may look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,12 @@ class Read:
 
 
 @contextmanager
-def transaction(runtime: Runtime) -> Iterator[Connection]:
+def transaction(runtime: Runtime, around: Around = nullcontext) -> Iterator[Connection]:
     """Change what operators set up, one transaction at a time."""
-    with runtime.engine.begin() as conn:
+    with runtime.changing() as conn:
         activities.serialize(conn)
-        yield conn
+        with around(conn):
+            yield conn
 
 
 def read_documents(

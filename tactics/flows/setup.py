@@ -6,13 +6,14 @@ Each import is one transaction: all of it, or nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tactics.domain.catalogue import ItemRow, ItemSetRow, RowType, UserRow, parse_row
 from tactics.errors import BadInput
 from tactics.flows import activity as activity_flow
-from tactics.flows.reading import Read, Where, agreed_rules, read_documents, transaction
+from tactics.flows.reading import Around, Read, Where, agreed_rules, read_documents, transaction
 from tactics.runtime import Runtime
 from tactics.store import activities, activity_versions, behaviour_rules, catalogue
 
@@ -45,6 +46,7 @@ def import_activities(
     draft: bool = False,
     known_templates: Collection[str] | None = None,
     where: Where | None = None,
+    around: Around = nullcontext,
 ) -> list[Imported]:
     """Import activities and behaviour rules; documents that say nothing new change nothing.
 
@@ -57,6 +59,7 @@ def import_activities(
             published. The first version of a new activity is current: the activity itself is a draft.
         known_templates: the template types there are; None is not checked.
         where: names a document in errors, for example by its file; its number when left out.
+        around: surrounds the import within its transaction.
 
     Returns:
         One for each activity, in the order given, then one for each behaviour rule, by key.
@@ -68,7 +71,7 @@ def import_activities(
     if draft and publish:
         raise BadInput("a draft is not published with its import: leave out one of the two", problems=[])
     place = where or (lambda index, path: f"document {index + 1}{path}")
-    with transaction(runtime) as conn:
+    with transaction(runtime, around) as conn:
         read = read_documents(conn, documents, known_templates, place, draft=draft)
         if draft:
             _refuse_rules_alone(read)
@@ -172,8 +175,7 @@ def pause(runtime: Runtime, code: str) -> bool:
         NotFound: there is no such activity.
         Conflict: it is a draft.
     """
-    with transaction(runtime) as conn:
-        return activities.set_status(conn, code, "paused")
+    return activity_flow.pause(runtime, code).change != "unchanged"
 
 
 def _checked(

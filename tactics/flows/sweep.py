@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import structlog
 from kombu.exceptions import OperationalError
 
+from tactics import metrics
 from tactics.celery_app import TacticsApp
 from tactics.chain import TacticsTask, publish_chain
 from tactics.choosing import decided
@@ -41,6 +42,10 @@ def sweep(app: TacticsApp) -> dict[str, int]:
     reconciled = reconcile(runtime)
     with runtime.engine.begin() as conn:
         partitions.ensure_months(conn)
+    metrics.SWEEPS.count()
+    metrics.SWEPT.count("events", by=len(refs))
+    metrics.SWEPT.count("executions", by=published)
+    metrics.SWEPT.count("reconciled", by=reconciled)
     if refs or due or reconciled:
         log.info("swept", events=len(refs), executions=published, reconciled=reconciled)
     return {"events": len(refs), "executions": published, "reconciled": reconciled}

@@ -14,6 +14,7 @@ from tactics.celery_app import TacticsApp
 from tactics.choosing import StoredChains, stored_chains
 from tactics.domain.activity import TacticsActivity
 from tactics.domain.context import TacticsInstanceContext
+from tactics.domain.erased import is_pseudonym
 from tactics.domain.event import Event
 from tactics.domain.grant import largest_value
 from tactics.domain.placement import Part, PlacementRequest
@@ -48,11 +49,18 @@ class Visit:
     looked_up: LookedUp = field(default_factory=LookedUp)
     # Answered without a segment, and not stored yet.
     stopped: list[Stopped] = field(default_factory=list)
+    # Executions that were begun here, by activity.
+    begun: dict[str, ExecutionRow] = field(default_factory=dict)
 
     @property
     def given_up(self) -> bool:
         """Whether the placement was abandoned before: nobody resumes it."""
         return not self.complete
+
+    @property
+    def late(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic() >= self.deadline
 
     @property
     def codes(self) -> list[str]:
@@ -101,9 +109,12 @@ def begin(app: TacticsApp, request: PlacementRequest) -> Visit:
     """
     runtime = app.runtime
     unplain = plain_problem({name: getattr(request, name) for name in PlacementRequest.__slots__ if name != "at"})
+    if unplain is None and is_pseudonym(request.user_id):
+        unplain = {"path": "/user_id", "message": "this is the pseudonym of a user who was erased"}
     if unplain is not None:
         raise BadInput(f"placement: {unplain['path'] or '/'}: {unplain['message']}", problems=[unplain])
-    deadline = time.monotonic() + runtime.settings.placement_deadline_ms / 1000
+    wait_ms = request.deadline_ms or runtime.settings.placement_deadline_ms
+    deadline = time.monotonic() + wait_ms / 1000
     with runtime.reading() as conn:
         at = request.at if runtime.settings.replay else None
         now, revisions, versions = activities.live_now(conn, request.channel_code, at)

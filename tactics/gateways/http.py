@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Sequence
 from concurrent import futures
 from threading import Lock, Thread
@@ -11,6 +12,7 @@ from threading import Lock, Thread
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from tactics import metrics
 from tactics.domain.catalogue import Name
 from tactics.errors import BadInput, GatewayError
 from tactics.gateways.ports import Candidate
@@ -65,11 +67,15 @@ class HttpRecall:
         """
         body = {"user_id": user_id, "item_ids": list(item_ids), "limit": limit}
         asked = asyncio.run_coroutine_threadsafe(self._ask(body), self._running())
+        started, outcome = time.perf_counter(), "bad_answer"
         try:
             answer = asked.result(self._timeout_s)
+            outcome = "ok"
         except futures.TimeoutError:
+            outcome = "timeout"
             raise GatewayError(f"recall did not answer within {self._timeout_s * 1000:.0f} ms") from None
         except (httpx.HTTPError, OSError) as error:
+            outcome = "unreachable"
             raise GatewayError(f"recall could not be asked: {type(error).__name__}") from error
         except ValidationError as error:
             # What stands in the answer may be about users: only where it is wrong is told.
@@ -78,6 +84,8 @@ class HttpRecall:
             raise GatewayError(f"recall gave a bad answer: {where}: {first['msg']}") from None
         finally:
             asked.cancel()
+            metrics.PROVIDER_CALLS.count("recall", outcome)
+            metrics.PROVIDER_SECONDS.observe(time.perf_counter() - started, "recall")
         best = sorted(answer.items, key=lambda one: (-one.score, one.item_id))[:limit]
         return [Candidate(one.item_id, one.score) for one in best]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from tactics import metrics
 from tactics.domain.context import TacticsInstanceContext
 from tactics.errors import GatewayError
 from tactics.processor import processor
@@ -18,6 +19,7 @@ def query_asset(ctx: TacticsInstanceContext, run: Run) -> None:
     try:
         held = run.gateways.assets.of_instance(ctx.user_id, ctx.activity.code)
     except GatewayError as error:
+        metrics.FALLBACKS.count("assets_unknown")
         log.warning("assets_unknown", execution=str(run.execution.id), error=error.message)
         ctx.assets_unknown = True
         ctx.notes.append("the asset query failed; the answer will be reconciled")

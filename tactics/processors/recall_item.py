@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from tactics import metrics
 from tactics.domain.context import ItemContext
 from tactics.errors import GatewayError
 from tactics.processor import processor
@@ -23,6 +24,7 @@ def recall_item(ctx: ItemContext, run: Run) -> None:
     note says so; then nobody is asked again for a moment, or a batch of preparations would wait for each of them.
     """
     if run.runtime.recall_breaker.tripped:
+        metrics.FALLBACKS.count("no_recall")
         ctx.notes.append(f"{WITHOUT}: recall did not answer a moment ago")
         return
     known = [str(item["item_id"]) for item in ctx.items]
@@ -30,6 +32,7 @@ def recall_item(ctx: ItemContext, run: Run) -> None:
         found = run.gateways.recall.candidates(ctx.user_id, known, MOST_RECALLED)
     except GatewayError as error:
         run.runtime.recall_breaker.trip()
+        metrics.FALLBACKS.count("no_recall")
         log.warning("not_recalled", execution=str(run.execution.id), error=error.message)
         ctx.notes.append(f"{WITHOUT}: {error.message}")
         return

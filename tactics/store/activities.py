@@ -140,8 +140,23 @@ def serialize(conn: Connection) -> None:
     conn.execute(_SERIALIZE)
 
 
-def listing(conn: Connection) -> Sequence[Row[Any]]:
-    """Give every activity with the channels of each link, by code."""
+def listing(
+    conn: Connection,
+    *,
+    status: Status | None = None,
+    channel: str | None = None,
+    after: str = "",
+    limit: int | None = None,
+) -> Sequence[Row[Any]]:
+    """Give activities with the channels of each link, by code.
+
+    Args:
+        conn: any connection.
+        status: only those of this status.
+        channel: only those with this channel code, whatever the link.
+        after: only those whose code comes after this one.
+        limit: at most so many.
+    """
     channels = (
         select(activity_channel.c.activity_code, activity_channel.c.link, activity_channel.c.channel_code)
         .order_by(activity_channel.c.channel_code)
@@ -156,9 +171,16 @@ def listing(conn: Connection) -> Sequence[Row[Any]]:
     query = (
         select(activity, of_link["prepare"], of_link["grant"])
         .join(channels, channels.c.activity_code == activity.c.code, isouter=True)
+        .where(activity.c.code > after)
         .group_by(activity.c.code)
         .order_by(activity.c.code)
+        .limit(limit)
     )
+    if status is not None:
+        query = query.where(activity.c.status == status)
+    if channel is not None:
+        on_it = (activity_channel.c.activity_code == activity.c.code, activity_channel.c.channel_code == channel)
+        query = query.where(exists().where(*on_it))
     return conn.execute(query).all()
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, or_, select, tuple_, update
 
 from tactics.domain.asset import LIVE, Asset
 from tactics.store.statement import Statement
@@ -29,11 +28,12 @@ _COLUMNS = [
         "valid_from",
         "valid_until",
         "details",
+        "reference",
     )
 ]
 _OF_INSTANCE = Statement("""
     SELECT id, user_id, activity_code, grant_id, line, benefit_code, kind, status, value_minor, currency, valid_from,
-           valid_until, details
+           valid_until, details, reference
     FROM asset
     WHERE user_id = $1::text AND activity_code = $2::text AND (NOT $3::boolean OR status = ANY ($4::text[]))
     ORDER BY valid_from DESC, grant_id, line
@@ -61,10 +61,44 @@ def of_grant(conn: Connection, user_id: str, grant_id: UUID) -> list[Asset]:
     return [_asset(row) for row in conn.execute(query)]
 
 
-def of_user(conn: Connection, user_id: str, limit: int = 200) -> list[Asset]:
-    """Give a user's assets, newest first."""
-    query = select(*_COLUMNS).where(asset.c.user_id == user_id).order_by(asset.c.valid_from.desc(), asset.c.id)
-    return [_asset(row) for row in conn.execute(query.limit(limit))]
+def of_user(
+    conn: Connection,
+    user_id: str,
+    now: datetime,
+    *,
+    status: str | None = None,
+    activity_code: str | None = None,
+    usable: bool | None = None,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int,
+) -> list[Asset]:
+    """Give a user's assets, newest first.
+
+    Args:
+        conn: any connection.
+        user_id: whose.
+        now: business time; what is due by then counts as expired, whether that is written down yet or not.
+        status: only those that have it.
+        activity_code: only those of this activity.
+        usable: only those that can, or cannot, be used now.
+        after: `valid_from` and id of the last one that was seen.
+        limit: at most so many.
+    """
+    query = select(*_COLUMNS).where(asset.c.user_id == user_id)
+    live = asset.c.status.in_(_LIVE)
+    due = and_(live, asset.c.valid_until <= now)
+    if status is not None:
+        query = query.where(or_(asset.c.status == status, due) if status == "expired" else asset.c.status == status)
+        query = query.where(~due) if status in LIVE else query
+    if activity_code is not None:
+        query = query.where(asset.c.activity_code == activity_code)
+    if usable is not None:
+        can = and_(live, asset.c.valid_until > now)
+        query = query.where(can if usable else ~can)
+    if after is not None:
+        query = query.where(tuple_(asset.c.valid_from, asset.c.id) < tuple_(*after))
+    newest = query.order_by(asset.c.valid_from.desc(), asset.c.id.desc())
+    return [_asset(row) for row in conn.execute(newest.limit(limit))]
 
 
 def find(conn: Connection, asset_id: UUID) -> Asset | None:
@@ -84,11 +118,15 @@ def note_change(conn: Connection, user_id: str, asset_id: UUID, at: datetime) ->
     return conn.execute(own.values(changed_at=at).returning(asset.c.id)).one_or_none() is not None
 
 
-def set_status(conn: Connection, user_id: str, asset_ids: Sequence[UUID], status: str, at: datetime) -> None:
-    """Write a new status; whether the change is allowed is the caller's to know."""
-    if asset_ids:
-        conn.execute(
-            update(asset)
-            .where(asset.c.user_id == user_id, asset.c.id.in_(asset_ids))
-            .values(status=status, status_at=at)
-        )
+def note_latest(conn: Connection, user_id: str, asset_id: UUID, at: datetime) -> None:
+    """Remember that an asset changes now, later than whatever was reported of it before."""
+    latest = func.greatest(asset.c.changed_at, at)
+    conn.execute(update(asset).where(asset.c.user_id == user_id, asset.c.id == asset_id).values(changed_at=latest))
+
+
+def set_status(
+    conn: Connection, user_id: str, asset_id: UUID, status: str, at: datetime, *, reference: str | None = None
+) -> None:
+    """Write a new status, and the order that redeems it; whether the change is allowed is the caller's to know."""
+    own = update(asset).where(asset.c.user_id == user_id, asset.c.id == asset_id)
+    conn.execute(own.values(status=status, status_at=at, reference=reference))

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from tactics.domain.activity import TacticsActivity
+from tactics.domain.erased import is_pseudonym
 from tactics.store import activities
 from tactics.store.audit_checks import ALL, Check
 
@@ -67,4 +68,6 @@ def _held_out(conn: Connection, rows: Sequence[dict[str, Any]]) -> list[dict[str
         key = (row["activity"], row["version"])
         if key not in loaded:
             loaded[key] = activities.load(conn, *key)
-    return [row for row in rows if loaded[row["activity"], row["version"]].held_out(row["user_id"])]
+    # The group hangs on the user's id, and an erased user's is not known any more.
+    known = [row for row in rows if not is_pseudonym(row["user_id"])]
+    return [row for row in known if loaded[row["activity"], row["version"]].held_out(row["user_id"])]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, func, not_, select
+from sqlalchemy import Connection, Row, and_, func, not_, select, update
 from sqlalchemy.dialects.postgresql import array, insert
 
 from tactics.domain.activity import BehaviourRule
@@ -36,6 +36,26 @@ def enabled(conn: Connection) -> list[StoredRule]:
     return [StoredRule(row.rule_key, row.version, row.rule, row.cooldown_s) for row in conn.execute(_ENABLED)]
 
 
+def listing(conn: Connection, *, after: str = "", limit: int | None = None) -> Sequence[Row[Any]]:
+    """Give rules, enabled or not, by key: only those after a key, at most so many."""
+    query = select(behaviour_rule).where(behaviour_rule.c.rule_key > after)
+    return conn.execute(query.order_by(behaviour_rule.c.rule_key).limit(limit)).all()
+
+
+def find(conn: Connection, rule_key: str) -> Row[Any] | None:
+    """Give a rule, enabled or not; None when there is none."""
+    return conn.execute(select(behaviour_rule).where(behaviour_rule.c.rule_key == rule_key)).one_or_none()
+
+
+def set_enabled(conn: Connection, rule_key: str, *, enabled: bool) -> bool:
+    """Let user actions be checked against a rule, or not; tells whether that changed anything."""
+    mine = (behaviour_rule.c.rule_key == rule_key, behaviour_rule.c.enabled != enabled)
+    changed = conn.execute(update(behaviour_rule).where(*mine).values(enabled=enabled, updated_at=func.now()))
+    if changed.rowcount:
+        bump(conn, "behaviour_rules")
+    return bool(changed.rowcount)
+
+
 def save(conn: Connection, rule_key: str, rule: BehaviourRule) -> tuple[int, Literal["new", "updated", "unchanged"]]:
     """Save a behaviour rule; the same rule again changes nothing.
 
@@ -47,7 +67,7 @@ def save(conn: Connection, rule_key: str, rule: BehaviourRule) -> tuple[int, Lit
     Returns:
         The version now, and whether that is new.
     """
-    known = conn.execute(select(behaviour_rule).where(behaviour_rule.c.rule_key == rule_key)).one_or_none()
+    known = find(conn, rule_key)
     if known and says_same(BehaviourRule(rule=known.rule, cooldown_s=known.cooldown_s), rule):
         return known.version, "unchanged"
     version = known.version + 1 if known else 1

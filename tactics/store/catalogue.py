@@ -1,14 +1,16 @@
-"""Writes of users, items and item sets, many rows in one statement."""
+"""Users, items and item sets as operators keep them: writes of many rows in one statement, and pages of what there is."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, func, select, text
 
 from tactics.domain.catalogue import ItemRow, UserRow
 from tactics.store.activities import bump
+from tactics.store.tables import item, item_set
 
 # Arrays in, rows out: one round trip for a batch, whatever its size, and one statement for the server to plan.
 _USERS = text(
@@ -60,3 +62,26 @@ def replace_item_sets(conn: Connection, sets: Mapping[str, Iterable[str]]) -> No
     for name, item_ids in sorted(sets.items()):
         conn.execute(_FILL_SET, {"name": name, "item_ids": sorted(set(item_ids))})
     bump(conn, "item_sets")
+
+
+def items(conn: Connection, *, category: str | None = None, after: str = "", limit: int) -> Sequence[Row[Any]]:
+    """Give items by id, of one category or all; `after` is the last id that was seen."""
+    query = select(item).where(item.c.item_id > after).order_by(item.c.item_id).limit(limit)
+    return conn.execute(query if category is None else query.where(item.c.category == category)).all()
+
+
+def item_of(conn: Connection, item_id: str) -> Row[Any] | None:
+    """Give an item; None when the catalogue does not have it."""
+    return conn.execute(select(item).where(item.c.item_id == item_id)).one_or_none()
+
+
+def item_sets(conn: Connection, *, after: str = "", limit: int) -> Sequence[Row[Any]]:
+    """Give name and size of item sets, by name; `after` is the last name that was seen."""
+    query = select(item_set.c.item_set.label("name"), func.count().label("items")).where(item_set.c.item_set > after)
+    return conn.execute(query.group_by(item_set.c.item_set).order_by(item_set.c.item_set).limit(limit)).all()
+
+
+def item_set_of(conn: Connection, name: str) -> list[str]:
+    """Give the ids of a set's items, in order; none of a set that there is not."""
+    query = select(item_set.c.item_id).where(item_set.c.item_set == name).order_by(item_set.c.item_id)
+    return list(conn.execute(query).scalars())

@@ -7,24 +7,26 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     Connection,
     Row,
     TableValuedAlias,
     and_,
     bindparam,
-    cast,
     column,
+    extract,
     func,
     or_,
     select,
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
-from sqlalchemy.types import DateTime, Integer, Interval, Text
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.types import Integer, Text
 from sqlalchemy.types import TypeEngine as Type
 
+from tactics import metrics
 from tactics.domain.event import Event
 from tactics.store.horizon import next_claim_at
 from tactics.store.statement import Statement
@@ -49,21 +51,21 @@ def _rows_of(**columns: type[Type[Any]] | Type[Any]) -> TableValuedAlias:
 
 _GIVEN = _rows_of(source=Text, id=Text)
 _ATTEMPTS = _rows_of(source=Text, id=Text, attempt=Integer)
-_NEW = _rows_of(
-    source=Text, id=Text, type=Text, user_id=Text, channel=Text, data=Text, body_hash=Text, at=DateTime(timezone=True)
-)
-_ACCEPT = (
-    insert(event)
-    .from_select(
-        [*_NEW.c.keys(), "next_attempt_at"],
-        select(
-            *[cast(one, JSONB) if one.name == "data" else one for one in _NEW.c],
-            func.clock_timestamp() + bindparam("claim", type_=Interval),
-        ),
+# One JSON document instead of an array for each column: a fifth of the driver's work.
+_ACCEPT = Statement("""
+    INSERT INTO event (source, id, type, user_id, channel, data, body_hash, at, next_attempt_at)
+    SELECT source, id, type, user_id, channel, data, body_hash, at, clock_timestamp() + make_interval(secs => $2::float8)
+    FROM json_to_recordset($1::json) AS given (
+        source text, id text, type text, user_id text, channel text, data jsonb, body_hash text, at timestamptz
     )
-    .on_conflict_do_nothing()
-    .returning(event.c.source, event.c.id)
-)
+    ON CONFLICT DO NOTHING
+    RETURNING source, id
+""")
+_HASHES_OF = Statement("""
+    SELECT event.source, event.id, event.body_hash
+    FROM unnest($1::text[], $2::text[]) AS given (source, id)
+    JOIN event ON event.source = given.source AND event.id = given.id
+""")
 _LOCK_UNROUTED = (
     select(*_COLUMNS)
     .join(_ATTEMPTS, and_(event.c.source == _ATTEMPTS.c.source, event.c.id == _ATTEMPTS.c.id))
@@ -75,8 +77,14 @@ _MARK_ROUTED = (
     update(event)
     .where(event.c.source == _GIVEN.c.source, event.c.id == _GIVEN.c.id)
     .values(routed_at=func.clock_timestamp(), next_attempt_at=None, outcome=bindparam("new_outcome"))
+    .returning(event.c.type, extract("epoch", event.c.routed_at - event.c.received_at))
 )
 
+_BACKLOG = Statement("""
+    SELECT count(*), clock_timestamp() FROM (
+        SELECT 1 FROM event WHERE next_attempt_at IS NOT NULL AND routed_at IS NULL LIMIT $1::bigint
+    ) AS waiting
+""")
 _CONSUMED = Statement("""
     UPDATE event SET consumed_at = clock_timestamp() WHERE source = $1::text AND id = $2::text AND consumed_at IS NULL
 """)
@@ -91,7 +99,7 @@ _ANSWER = _PART.on_conflict_do_update(
 ).returning(event.c.id)
 
 
-def _row(one: Event) -> dict[str, Any]:
+def _row(one: Event, body_hash: str | None = None) -> dict[str, Any]:
     return {
         "source": one.source,
         "id": one.id,
@@ -99,7 +107,7 @@ def _row(one: Event) -> dict[str, Any]:
         "user_id": one.user_id,
         "channel": one.channel,
         "data": one.data,
-        "body_hash": one.body_hash,
+        "body_hash": body_hash or one.body_hash,
         "at": one.at,
     }
 
@@ -109,27 +117,28 @@ def _event(row: Row[Any]) -> Event:
 
 
 def accept(conn: Connection, batch: Sequence[Event], claim_s: float) -> list[str]:
-    """Insert events, due for the sweeper after `claim_s` seconds.
+    """Insert events in one statement, due for the sweeper after `claim_s` seconds.
 
     Returns:
         For each event, in order: `accepted`, `duplicate` (same source, id and body) or `conflict` (another body).
     """
     if not batch:
         return []
-    first: dict[tuple[str, str], Event] = {}
-    for one in batch:
-        first.setdefault(one.key, one)
-    rows = [{**_row(first[key]), "data": json.dumps(first[key].data)} for key in sorted(first)]
-    arrays = {f"{name}s": [row[name] for row in rows] for name in rows[0]}
-    new = {(row.source, row.id) for row in conn.execute(_ACCEPT, {**arrays, "claim": timedelta(seconds=claim_s)})}
-    known = {key: one.body_hash for key, one in first.items()}
-    old = [key for key in first if key not in new]
-    if old:
-        query = select(event.c.source, event.c.id, event.c.body_hash).where(tuple_(event.c.source, event.c.id).in_(old))
-        known.update({(row.source, row.id): row.body_hash for row in conn.execute(query)})
+    hashes = [one.body_hash for one in batch]
+    first: dict[tuple[str, str], int] = {}
+    for position, one in enumerate(batch):
+        first.setdefault(one.key, position)
+    # In one order, always: others may insert the same ones.
+    rows = [_row(batch[first[key]], hashes[first[key]]) for key in sorted(first)]
+    new = {(source, name) for source, name in _ACCEPT.all(conn, _encoded(rows), claim_s)}
+    known = {key: hashes[position] for key, position in first.items()}
+    if len(new) < len(first):
+        sources, names = zip(*(key for key in first if key not in new), strict=True)
+        found = _HASHES_OF.all(conn, list(sources), list(names))
+        known.update({(source, name): body_hash for source, name, body_hash in found})
     statuses = []
-    for one in batch:
-        if known[one.key] != one.body_hash:
+    for one, body_hash in zip(batch, hashes, strict=True):
+        if known[one.key] != body_hash:
             statuses.append("conflict")
         elif one.key in new:
             statuses.append("accepted")
@@ -137,6 +146,13 @@ def accept(conn: Connection, batch: Sequence[Event], claim_s: float) -> list[str
         else:
             statuses.append("duplicate")
     return statuses
+
+
+def _encoded(rows: Sequence[dict[str, Any]]) -> str:
+    try:
+        return msgspec.json.encode(rows).decode()
+    except OverflowError:  # a whole number that 64 bits do not hold
+        return json.dumps(rows, default=datetime.isoformat)
 
 
 def lock_unrouted(conn: Connection, refs: Sequence[Ref]) -> list[Event]:
@@ -148,11 +164,17 @@ def lock_unrouted(conn: Connection, refs: Sequence[Ref]) -> list[Event]:
     return [_event(row) for row in conn.execute(_LOCK_UNROUTED, wanted)]
 
 
-def mark_routed(conn: Connection, keys: Sequence[tuple[str, str]], outcome: str) -> None:
-    """Close events: everything that follows from them is in this transaction."""
-    if keys:
-        sources, ids = zip(*keys, strict=True)
-        conn.execute(_MARK_ROUTED, {"sources": list(sources), "ids": list(ids), "new_outcome": outcome})
+def mark_routed(conn: Connection, keys: Sequence[tuple[str, str]], outcome: str) -> list[tuple[str, float]]:
+    """Close events: everything that follows from them is in this transaction.
+
+    Returns:
+        The type of each, and how long it waited, in seconds.
+    """
+    if not keys:
+        return []
+    sources, ids = zip(*keys, strict=True)
+    given = {"sources": list(sources), "ids": list(ids), "new_outcome": outcome}
+    return [(kind, float(waited_s)) for kind, waited_s in conn.execute(_MARK_ROUTED, given)]
 
 
 def add_behaviours(conn: Connection, batch: Sequence[Event], outcome: str) -> list[Event]:
@@ -255,6 +277,12 @@ def park(conn: Connection, source: str, event_id: str, reason: str) -> None:
     )
 
 
+def backlog(conn: Connection, most: int) -> tuple[int, datetime]:
+    """Count the events that are accepted and not routed yet, up to `most`; and tell the database's time."""
+    count, now = _BACKLOG.one(conn, most)
+    return int(count), now
+
+
 def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int) -> list[Ref]:
     """Take unrouted events whose time has come for another attempt; those past `max_attempts` are parked.
 
@@ -276,6 +304,7 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int
             .where(tuple_(event.c.source, event.c.id).in_(spent))
             .values(parked_reason="no attempt came to an end", next_attempt_at=None, outcome="parked")
         )
+        metrics.PARKED.count("event", by=len(spent))
     if not again:
         return []
     statement = (

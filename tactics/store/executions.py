@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, and_, bindparam, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from tactics import metrics
 from tactics.store.horizon import next_claim_at
 from tactics.store.statement import Statement
 from tactics.store.tables import execution
@@ -275,7 +276,7 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int
     users = sorted({row.user_id for row in locked})
     chosen = and_(execution.c.user_id.in_(users), execution.c.id.in_(ids))
     spent = execution.c.attempts - execution.c.waits >= max_attempts
-    conn.execute(
+    given_up = conn.execute(
         update(execution)
         .where(chosen, spent)
         .values(
@@ -287,7 +288,11 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int
             ),
             finished_at=func.clock_timestamp(),
         )
+        .returning(execution.c.link, execution.c.activity_code)
     )
+    for link, activity_code in given_up:
+        metrics.PARKED.count("execution")
+        metrics.execution_ended(link, activity_code, "parked")
     statement = (
         update(execution)
         .where(chosen, ~spent)

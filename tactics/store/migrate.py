@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
 
+from tactics.errors import WrongSchema
 from tactics.store.partitions import ensure_months
 
 _INSTALLED = Path(__file__).parents[1] / "_migrations"
@@ -32,6 +35,33 @@ def upgrade(conn: Connection, revision: str = "head") -> None:
 def downgrade(conn: Connection, revision: str = "base") -> None:
     """Go back to `revision`; the caller commits. Data of what is dropped is gone."""
     command.downgrade(_config(conn), revision)
+
+
+@cache
+def _revisions() -> tuple[str, frozenset[str]]:
+    """Give the newest revision that this version knows, and all of them."""
+    config = Config()
+    config.set_main_option("script_location", str(_INSTALLED if _INSTALLED.exists() else _CHECKOUT))
+    scripts = ScriptDirectory.from_config(config)
+    return str(scripts.get_current_head()), frozenset(one.revision for one in scripts.walk_revisions())
+
+
+def usable_revision(conn: Connection) -> str:
+    """Give the schema's revision, where this version can work with it: its own, or one that is newer than all it knows.
+
+    Raises:
+        WrongSchema: there are no tables, or those of an older version.
+    """
+    head, known = _revisions()
+    table = conn.execute(text("SELECT to_regclass('alembic_version')")).scalar_one()
+    found = conn.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none() if table else None
+    if found is None or (found in known and found != head):
+        raise WrongSchema(
+            f"the database's schema is {found or 'empty'}, this version needs {head}: run `tactics db upgrade`",
+            found=found or "",
+            needed=head,
+        )
+    return str(found)
 
 
 def differences(conn: Connection) -> list[object]:

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     Text,
     func,
     literal,
@@ -49,6 +50,16 @@ class ParkedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where one stands in the list; of an execution, `source` is empty."""
+
+    since: datetime
+    kind: str
+    source: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ParkedIds:
     """Which to take: events by source and id, executions by id."""
 
@@ -71,7 +82,7 @@ _EVENTS = select(
 ).where(_EVENT_PARKED)
 _EXECUTIONS = select(
     literal("execution"),
-    null().cast(Text),
+    literal(""),
     execution.c.id.cast(Text),
     execution.c.user_id,
     execution.c.activity_code,
@@ -108,15 +119,42 @@ def parse_ids(ids: Sequence[str]) -> ParkedIds:
     return ParkedIds(events, executions)
 
 
-def listing(conn: Connection, limit: int) -> list[ParkedRow]:
-    """Give what is parked, the newest first."""
-    newest_events = _EVENTS.order_by(event.c.received_at.desc()).limit(limit)
-    newest_executions = _EXECUTIONS.order_by(execution.c.created_at.desc()).limit(limit)
-    both = union_all(newest_events.subquery().select(), newest_executions.subquery().select()).subquery()
-    return [
-        ParkedRow(kind, found if source is None else event_id_text(source, found), *rest)
-        for kind, source, found, *rest in conn.execute(select(both).order_by(both.c.since.desc()).limit(limit))
+def place_of(since: datetime, kind: str, id_: str) -> Place:
+    """Give the place of one in the list, from what `listing` gave of it.
+
+    Raises:
+        BadInput: it has no such id.
+    """
+    ids = parse_ids([id_])
+    source, found = next(iter(ids.events)) if ids.events else ("", id_)
+    return Place(since, kind, source, found)
+
+
+def listing(conn: Connection, limit: int, *, after: Place | None = None) -> list[ParkedRow]:
+    """Give what is parked, the newest first; `after` is the place of the last one that was seen."""
+    newest = [
+        _newest(_EVENTS, (event.c.received_at, literal("event"), event.c.source, event.c.id), after, limit),
+        _newest(
+            _EXECUTIONS,
+            (execution.c.created_at, literal("execution"), literal(""), execution.c.id.cast(Text)),
+            after,
+            limit,
+        ),
     ]
+    both = union_all(*[one.subquery().select() for one in newest]).subquery()
+    in_order = [both.c[name].desc() for name in ("since", "kind", "source", "id")]
+    return [
+        ParkedRow(kind, event_id_text(source, found) if source else found, *rest)
+        for kind, source, found, *rest in conn.execute(select(both).order_by(*in_order).limit(limit))
+    ]
+
+
+def _newest(query: Select[Any], order: tuple[ColumnElement[Any], ...], after: Place | None, limit: int) -> Select[Any]:
+    if after is not None:
+        # The first part is what the index of parked ones is read by.
+        query = query.where(order[0] <= after.since)
+        query = query.where(tuple_(*order) < tuple_(after.since, after.kind, after.source, after.id))
+    return query.order_by(*[one.desc() for one in order]).limit(limit)
 
 
 def claim(conn: Connection, ids: ParkedIds | None, claim_s: float) -> tuple[list[Ref], list[Claim]]:

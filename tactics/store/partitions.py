@@ -1,12 +1,32 @@
-"""Months of `user_action`: made ahead of time, so that old ones can be dropped whole."""
+"""Months of the tables that are partitioned by time: made ahead of time, so that old ones can be dropped whole."""
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 
 from sqlalchemy import Connection, text
 
 AHEAD = 2
+TABLES = ("user_action", "audit_log")
+
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('tactics.partitions', 0))")
+_THERE = text("SELECT to_regclass(:name) IS NOT NULL")
+_OF_TABLE = text(
+    "SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid WHERE inhparent = to_regclass(:name)"
+    " AND child.relname ~ '_p[0-9]{6}$' ORDER BY 1"
+)
+# Dropping a partition needs its parent for a moment; who waits for that holds up everybody who comes after.
+_PATIENCE = text("SET LOCAL lock_timeout = '500ms'")
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A month's partition; `ends_at` is where the next one begins."""
+
+    name: str
+    ends_at: datetime
 
 
 def _month(start: date, offset: int) -> date:
@@ -20,20 +40,45 @@ def ensure_months(conn: Connection) -> list[str]:
     Returns:
         The names of the partitions added.
     """
-    conn.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('tactics.partitions', 0))"))
+    conn.execute(_LOCK)
     today: date = conn.execute(text("SELECT (now() AT TIME ZONE 'UTC')::date")).scalar_one()
-    added = []
-    for offset in range(AHEAD + 1):
-        low, high = _month(today, offset), _month(today, offset + 1)
-        name = f"user_action_p{low:%Y%m}"
-        if conn.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar_one():
-            continue
-        span = {"low": low, "high": high}
-        late = text("SELECT EXISTS (SELECT FROM user_action_pdefault WHERE at >= :low AND at < :high)")
-        if conn.execute(late, span).scalar_one():
-            continue
+    spans = [(_month(today, offset), _month(today, offset + 1)) for offset in range(AHEAD + 1)]
+    return [name for table in TABLES for low, high in spans if (name := _ensure(conn, table, low, high))]
+
+
+def _ensure(conn: Connection, table: str, low: date, high: date) -> str | None:
+    name = f"{table}_p{low:%Y%m}"
+    if conn.execute(_THERE, {"name": name}).scalar_one():
+        return None
+    late = text(f"SELECT EXISTS (SELECT FROM {table}_pdefault WHERE at >= :low AND at < :high)")  # noqa: S608  # a table of ours
+    if conn.execute(late, {"low": low, "high": high}).scalar_one():
+        return None
+    conn.execute(text(f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ('{low} UTC') TO ('{high} UTC')"))
+    if table == "audit_log":  # triggers of statements are not handed down
         conn.execute(
-            text(f"CREATE TABLE {name} PARTITION OF user_action FOR VALUES FROM ('{low} UTC') TO ('{high} UTC')")
+            text(
+                f"CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON {name} FOR EACH STATEMENT"
+                " EXECUTE FUNCTION tactics_append_only()"
+            )
         )
-        added.append(name)
-    return added
+    return name
+
+
+def months(conn: Connection, table: str) -> list[Month]:
+    """Give the months that a table has partitions of, the oldest first; the default partition is none."""
+    found = []
+    for name in conn.execute(_OF_TABLE, {"name": table}).scalars():
+        start = date(int(name[-6:-2]), int(name[-2:]), 1)
+        found.append(Month(name, datetime.combine(_month(start, 1), time(), UTC)))
+    return found
+
+
+def drop(conn: Connection, names: Sequence[str]) -> None:
+    """Drop months with all that they hold. Writers wait for a moment at most.
+
+    Raises:
+        OperationalError: somebody was using the table all the while: try again later.
+    """
+    conn.execute(_PATIENCE)
+    for name in names:
+        conn.execute(text(f"DROP TABLE {name}"))

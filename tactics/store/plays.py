@@ -33,8 +33,14 @@ class SavedPlay:
     notes: tuple[str, ...] = ()
 
 
-def listing(conn: Connection) -> Sequence[Row[Any]]:
-    """Give code, version (None of a draft), title, is_tool, and how many activities were made from each play, by code."""
+def listing(conn: Connection, *, after: str = "", limit: int | None = None) -> Sequence[Row[Any]]:
+    """Give code, version (None of a draft), title, is_tool, and how many activities were made from each play, by code.
+
+    Args:
+        conn: any connection.
+        after: only those whose code comes after this one.
+        limit: at most so many.
+    """
     made = (
         select(_ORIGIN["code"].astext.label("code"), func.count().label("activities"))
         .join(activity, _IS_CURRENT)
@@ -57,7 +63,9 @@ def listing(conn: Connection) -> Sequence[Row[Any]]:
         .select_from(play)
         .join(play_version, shown)
         .join(made, made.c.code == play.c.code, isouter=True)
+        .where(play.c.code > after)
         .order_by(play.c.code)
+        .limit(limit)
     )
     return conn.execute(query).all()
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Double,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -89,6 +90,7 @@ activity = _table(
     _time("starts_at", null=False),
     _time("ends_at", null=False),
     _time("updated_at", null=False, now=True),
+    Column("grants_removed_at", DateTime(timezone=True), comment="by retention; null: its grants are all there"),
     CheckConstraint("status IN ('draft', 'live', 'paused')", name="status"),
     CheckConstraint("starts_at < ends_at", name="schedule"),
 )
@@ -194,6 +196,9 @@ stock_movement = _table(
     Column("delta", BigInteger, nullable=False),
     _text("reason"),
     _time("created_at", null=False, now=True),
+    Column("actor", Text, comment="null: a document caused it"),
+    Column("movement_key", Text, comment="the id that the caller gave it"),
+    UniqueConstraint("activity_code", "benefit_code", "movement_key", name="uq_stock_movement_key"),
     ForeignKeyConstraint(["activity_code", "benefit_code"], ["benefit.activity_code", "benefit.code"]),
     Index("ix_stock_movement_benefit", "activity_code", "benefit_code"),
 )
@@ -222,6 +227,34 @@ limit_counter = _table(
     ForeignKeyConstraint(["activity_code"], ["activity.code"]),
     CheckConstraint("scope IN ('day', 'budget')", name="scope"),
     CheckConstraint("used >= 0", name="used"),
+)
+
+api_key = _table(
+    "api_key",
+    Column("id", Text, primary_key=True),
+    _text("name"),
+    Column(
+        "secret_hash",
+        Text,
+        nullable=False,
+        comment="SHA-256 of 256 random bits, as hex: nothing that a slow hash would protect",
+    ),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("rate_per_s", Double),
+    Column("burst", Integer),
+    Column(
+        "signing_secrets",
+        ARRAY(Text),
+        nullable=False,
+        comment="newest first, two while they are exchanged; empty: requests are not signed",
+    ),
+    _time("created_at", null=False, now=True),
+    _time("expires_at"),
+    _time("revoked_at"),
+    Column("last_used_at", DateTime(timezone=True), comment="true to a minute"),
+    CheckConstraint("(rate_per_s IS NULL) = (burst IS NULL) AND rate_per_s > 0 AND burst >= 1", name="rate"),
+    CheckConstraint("cardinality(scopes) > 0", name="scopes"),
+    CheckConstraint("cardinality(signing_secrets) <= 2", name="signing_secrets"),
 )
 
 # --- users and items ---------------------------------------------------------------------------------------------
@@ -421,7 +454,9 @@ grant_record = _table(
     CheckConstraint("state IN ('granted', 'pending', 'unknown', 'parked', 'refused')", name="state"),
     CheckConstraint("will_send_count > 0", name="will_send_count"),
     Index("ix_grant_record_id", "id"),
-    Index("ix_grant_record_activity_code", "activity_code"),
+    Index("ix_grant_record_activity_code", "activity_code", "created_at", "id"),
+    Index("ix_grant_record_created_at", "created_at", "id"),
+    Index("ix_grant_record_not_granted", "state", "created_at", "id", postgresql_where=text("state <> 'granted'")),
     Index(
         "uq_grant_record_best_only",
         "user_id",
@@ -464,12 +499,19 @@ asset = _table(
     _time("valid_until", null=False),
     _time("status_at", null=False),
     _time("changed_at"),
+    Column("reference", Text, comment="the order that redeemed it; null: none was named"),
     PrimaryKeyConstraint("user_id", "id"),
     UniqueConstraint("user_id", "grant_id", "line", name="uq_asset_grant_line"),
     ForeignKeyConstraint(["user_id", "grant_id"], ["grant_record.user_id", "grant_record.id"]),
     CheckConstraint("status IN ('available', 'claimed', 'redeemed', 'expired', 'revoked')", name="status"),
     Index("ix_asset_id", "id"),
     Index("ix_asset_instance", "user_id", "activity_code"),
+    Index(
+        "ix_asset_code",
+        text("(details ->> 'code')"),
+        "user_id",
+        postgresql_where=text("(details ->> 'code') IS NOT NULL"),
+    ),
     by="HASH (user_id)",
 )
 
@@ -481,4 +523,21 @@ outbox = _table(
     _text("key"),
     _json("payload", null=False),
     _time("created_at", null=False, now=True),
+)
+
+# Who changed what. Triggers write it (migrations/functions/0007_audit_log.sql), and refuse to change it.
+audit_log = _table(
+    "audit_log",
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    _text("actor"),
+    _text("request_id", null=True),
+    _text("action"),
+    _text("kind"),
+    Column("subject", Text, nullable=False, comment="which one of its kind; *: many at once"),
+    _json("before"),
+    _json("after"),
+    PrimaryKeyConstraint("at", "id"),
+    Index("ix_audit_log_kind_subject_at", "kind", "subject", "at"),
+    by="RANGE (at)",
 )

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +29,7 @@ PATIENCE_S = 60.0
 ADDRESSES = ("TACTICS_DATABASE_URL", "TACTICS_REDIS_URL")
 READY = ("Tactics is running.", " ready.")
 _PORT = re.compile(r"tactics rules serve --port (\d+)")
+API = "127.0.0.1:8470"
 
 
 def _runs(path: Path) -> bool:
@@ -39,13 +41,23 @@ def _starts(path: Path) -> str | None:
     return next((one.text for one in blocks(path) if one.mark == "background"), None)
 
 
-def _on_a_free_port(path: Path) -> Callable[[str], str]:
-    """Give what to do with a document's text, so that the service it starts answers on a port that is free."""
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@cache
+def _api_port(home: Path) -> int:
+    """Give the port on which the API of a home's `tactics up` answers: one that is free here."""
+    return _free_port()
+
+
+def _on_a_free_port(path: Path, home: Path) -> Callable[[str], str]:
+    """Give what to do with a document's text, so that services answer on ports that are free, where it looks for them."""
     said = next((found[1] for one in blocks(path) for found in [_PORT.search(one.text)] if found), None)
     if said is None:
-        return str
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+        return lambda text: text.replace(API, f"127.0.0.1:{_api_port(home)}")
+    port = str(_free_port())
     return lambda text: text.replace(said, port)
 
 
@@ -67,6 +79,7 @@ def _environment(home: Path, folder: Path) -> dict[str, str]:
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "TACTICS_HOME": str(home),
+        "TACTICS_API_PORT": str(_api_port(home)),
         "PYTHONPATH": str(folder),
         "COLUMNS": "100",
     }
@@ -161,11 +174,13 @@ def test_the_commands_do_and_print_what_the_document_says(
     else:
         env = {**request.getfixturevalue("environment"), **_environment(folder / "home", folder)}
     with ExitStack() as stack:
-        reader = _Reader(env, folder, stack, _on_a_free_port(path))
+        reader = _Reader(env, folder, stack, _on_a_free_port(path, Path(env["TACTICS_HOME"])))
         found = list(blocks(path))
         for one, after in pairwise([*found, None]):
             assert one is not None
             reader.read(one)
             typed = one.language == "sh" and one.mark not in {"not run", "needs", "background"}
             if typed and after is not None and after.language == "text" and after.mark is None:
-                assert shows(reader.printed, after.text), f"{after.place} shows something else than\n{reader.printed}"
+                assert shows(reader.printed, reader.here(after.text)), (
+                    f"{after.place} shows something else than\n{reader.printed}"
+                )

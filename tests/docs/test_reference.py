@@ -125,6 +125,20 @@ def test_every_event_field_is_described() -> None:
         assert f"| `{change}` | {', '.join(made)} | {next(iter(made.values()))} |" in page
 
 
+def test_limits_of_events_are_those_that_hold() -> None:
+    """What the page of events says is the most of something is what the API takes."""
+    page = (FOLDER / "events.md").read_text()
+    for most, what in (
+        (f"{limits.MAX_BODY_BYTES // 2**20} MiB", "a request's body"),
+        (f"{limits.MAX_EVENTS:,}", "events in a batch"),
+        (f"{MAX_DEPTH}", "levels of lists and objects"),
+        (f"{limits.BODY_PATIENCE_S:g} s", "until the body has arrived"),
+        (f"{limits.ACCEPT_PATIENCE_S:g} s", "until the database has it"),
+    ):
+        assert f"| {most} | {what}" in page
+    assert {one.lower() for one in re.findall(r"`TACTICS_(\w+)`", page)} <= Settings.model_fields.keys()
+
+
 def _terms() -> list[Any]:
     page = (ROOT / "docs" / "glossary.md").read_text()
     return [pytest.param(found["name"], id=found["term"]) for found in _TERM.finditer(page)]

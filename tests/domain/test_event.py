@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,6 +58,28 @@ def test_event_without_time_happens_now() -> None:
     message = _message(traceparent="00-1")
     del message["time"]
     assert parse_event(message, now=NOW).at == NOW
+
+
+def test_data_sent_as_bytes_is_read() -> None:
+    """JSON in base64 is the same data as JSON, and the same body."""
+    sent = _message()
+    as_bytes = base64.b64encode(json.dumps(sent.pop("data")).encode()).decode()
+    found = parse_event({**sent, "data_base64": as_bytes}, now=NOW)
+    assert found == parse_event(_message(), now=NOW)
+    assert found.body_hash == parse_event(_message(), now=NOW).body_hash
+
+
+@pytest.mark.parametrize(
+    "given", [None, 5, "", "e30", "e3 0=", "größe", "AAAA", "eyJhIjoxLCJhIjoxfQ==", "TmFO", "gIA=", "both"]
+)
+def test_bytes_that_are_no_json_are_refused(given: object) -> None:
+    """What is not base64, or no strict JSON in it, is refused with the path of the bytes; so are bytes beside data."""
+    sent = _message(data_base64="e30=") if given == "both" else _message(data_base64=given)
+    if given != "both":
+        del sent["data"]
+    with pytest.raises(BadInput, match="event '1': /data_base64: ") as raised:
+        parse_event(sent, now=NOW)
+    assert [problem["path"] for problem in raised.value.fields["problems"]] == ["/data_base64"]
 
 
 def test_quantity_left_out_is_one() -> None:

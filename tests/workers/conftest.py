@@ -72,6 +72,8 @@ def settings(database: str, redis_url: str, tmp_path: Path) -> Settings:
         retry_max_s=0.2,
         task_time_limit_s=30,
         lease_s=31,
+        metrics_dir=str(tmp_path / "metrics"),
+        worker_metrics_port=free_port(),
     )
 
 

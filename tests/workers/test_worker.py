@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from sqlalchemy import text
 
 from tactics.flows.action import submit_events
 from tactics.flows.sweep import sweep
+from tests.counting import counts_of
 from tests.delivery.waiting import until
 from tests.journey import Shop
 
@@ -83,6 +86,26 @@ def test_a_worker_takes_events_to_their_end(celery_setup: CeleryTestSetup, shop:
     submit_events(shop.app, purchases)
     until(lambda: _prepared(shop) == [("u1", 1)], "it is prepared")
     assert [part["outcome"] for part in shop.visits("u1")["results"]] == ["granted"]
+
+
+def test_a_worker_serves_what_its_processes_count(celery_setup: CeleryTestSetup, shop: Shop) -> None:
+    """Its main process gives what the pool has counted and is doing; the API would give the same, from the same folder."""
+    assert celery_setup.ready(control=True)
+    with _held_up(shop):
+        _submit(shop, "u1")
+        _somebody_waits(shop)
+        assert _counts(shop)["tactics_tasks_running"] == 1
+    until(lambda: _counts(shop)["tactics_tasks_running"] == 0, "it is done")
+    found = _counts(shop)
+    assert found['tactics_events_routed_total{type="behaviour"}'] == 1
+    assert found['tactics_executions_total{link="prepare",outcome="prepared"}'] == 1
+    assert {file.name.split("_")[0] for file in Path(shop.app.settings.metrics_dir).iterdir()} >= {"counter", "histogram"}
+
+
+def _counts(shop: Shop) -> dict[str, float]:
+    address = f"http://127.0.0.1:{shop.app.settings.worker_metrics_port}/metrics"
+    with urllib.request.urlopen(address, timeout=5) as answer:
+        return counts_of(answer.read().decode())
 
 
 def test_a_worker_that_is_told_to_end_finishes_what_it_does(celery_setup: CeleryTestSetup, shop: Shop) -> None:

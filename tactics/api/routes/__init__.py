@@ -1,0 +1,43 @@
+"""The routes of the API, a module for each kind of thing; `tactics.api.service` puts them together."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from tactics.api.routes import (
+    activities,
+    activity_versions,
+    assets,
+    behaviour_rules,
+    benefits,
+    codes,
+    docs,
+    events,
+    executions,
+    grants,
+    health,
+    items,
+    parked,
+    placements,
+    plays,
+    users,
+)
+
+ROUTERS: tuple[APIRouter, ...] = (
+    events.router,
+    placements.router,
+    executions.router,
+    activities.router,
+    activity_versions.router,
+    plays.router,
+    behaviour_rules.router,
+    benefits.router,
+    assets.router,
+    codes.router,
+    grants.router,
+    parked.router,
+    users.router,
+    items.router,
+    health.router,
+    docs.router,
+)

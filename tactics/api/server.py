@@ -1,0 +1,59 @@
+"""The API as a server: the app of a process's settings, made in the process that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from tactics.api.service import create_api
+from tactics.celery_app import create_app
+from tactics.chain import prepare_app
+from tactics.config import Settings
+from tactics.flows import register
+from tactics.logs import configure_logs
+
+# How long requests that are being answered may take to end.
+GRACE_S = 12
+# Longer than load balancers keep a connection: whoever closes first must not be us.
+KEEP_ALIVE_S = 75
+
+
+def make_api(*, open_locally: bool) -> FastAPI:
+    """Make the API of this process's settings.
+
+    Args:
+        open_locally: answer this machine without a key while there is none.
+
+    Raises:
+        NotConfigured: the address of a server is missing.
+    """
+    settings = Settings()
+    settings.require_servers("tactics api")
+    configure_logs()
+    app = create_app(settings)
+    register(app)
+    prepare_app(app)
+    return create_api(app, open_locally=open_locally)
+
+
+def server_config(*, open_locally: bool, processes: int = 1) -> uvicorn.Config:
+    """Give how the API is served; each process makes its own app."""
+    factory: Callable[..., Any] = partial(make_api, open_locally=open_locally)
+    return uvicorn.Config(
+        factory,
+        factory=True,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        workers=processes,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
