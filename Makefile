@@ -7,7 +7,7 @@ BENCH  := $(VENV)/.installed-bench
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz check lint bench bench-rules profile up lock
+.PHONY: help setup demo test fuzz check lint bench bench-rules bench-api overload profile up lock
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ bench: $(BENCH) ## measure, as ratios against baselines of the same run (ARGS="-
 bench-rules: $(BENCH) ## measure rules beside hand-written Python and other rule engines (ARGS="--json FILE", "--only KEY", "--quick")
 	@$(BIN)/python -m tests.bench.rules $(ARGS)
 
+bench-api: setup ## measure the HTTP API beside a bare FastAPI endpoint (ARGS="--json FILE", "--only KEY", "--quick")
+	@$(BIN)/python -m tests.bench.api $(ARGS)
+
+overload: setup ## offer the HTTP API three times what it can take, and check what becomes of it (ARGS="--seconds 60")
+	@$(BIN)/python -m tests.bench.api.overload $(ARGS)
+
 profile: $(BENCH) ## draw where the time of a placement and of an event goes (ARGS="--out FOLDER")
 	@$(BIN)/python -m tests.bench.profile $(ARGS)
 
@@ -65,4 +71,6 @@ lock: ## renew requirements/*.txt: newest versions that resolve together, with h
 	UV_SYSTEM_CERTS=1 .venv-lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 pyproject.toml --extra server --group demo --group dev --group bench \
 		--constraint requirements/dev.txt -o requirements/bench.txt
+	cd tests/ways_in && rm -f package-lock.json && $(abspath $(BIN))/npm install --package-lock-only --omit-lockfile-registry-resolved \
+		--ignore-scripts --no-audit --no-fund --silent
 	rm -rf .venv-lock

@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     max_event_ahead_s: int = Field(300, ge=0, description="Events further in the future are refused (off in replay).")
     batch_size: int = Field(100, gt=0, le=100, description="Most ids in one message.")
     max_attempts: int = Field(25, gt=0, description="After so many attempts an execution or event is parked.")
+    asset_wait_attempts: int = Field(
+        12, gt=0, description="So often an event of an asset that is not there yet is tried: a quarter of an hour or so."
+    )
     claim_s: float = Field(120.0, gt=0, description="How long a published attempt has before the sweeper repeats it.")
     retry_base_s: float = Field(0.5, gt=0, description="First wait after a failed or busy attempt; doubles.")
     retry_max_s: float = Field(300.0, gt=0, description="Longest wait after a failed attempt.")
@@ -51,6 +54,9 @@ class Settings(BaseSettings):
     worker_processes: int = Field(2, gt=0, description="Pool processes of `tactics worker`.")
     api_port: int = Field(8470, ge=0, le=65_535, description="Where the API answers; 0 takes a free port.")
     api_threads: int = Field(8, gt=0, description="Placements that one process of the API works on at a time.")
+    api_max_requests: int = Field(
+        100, gt=0, description="With more requests than these inside, one process of the API says 503 to the next."
+    )
     api_max_waiting_events: int = Field(
         5_000, gt=0, description="More events than these, not committed yet, and the API says 503."
     )

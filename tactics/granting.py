@@ -177,7 +177,7 @@ def change_asset(
     at: datetime | None = None,
     reference: str | None = None,
 ) -> Asset:
-    """Claim, redeem, release or revoke an asset. The same change again, or one that was overtaken, changes nothing.
+    """Claim, redeem, release, expire or revoke an asset. The same change again, or one that was overtaken, changes nothing.
 
     Whoever names the order is never told that all is well when another order has the asset: where this returns after
     redeeming with a `reference`, that order has redeemed it; after releasing, it no longer has.
@@ -185,7 +185,7 @@ def change_asset(
     Args:
         conn: a transaction of its own; taken back when this raises.
         asset_id: which asset.
-        change: claimed, redeemed, released (the order was cancelled: the asset is usable again) or revoked.
+        change: claimed, redeemed, released (the order was cancelled: the asset is usable again), expired or revoked.
         now: business time.
         at: when it happened, at the latest now; older than the asset's last change it is overtaken. Left out: at this
             moment, after all that was reported before.

@@ -90,7 +90,8 @@ def database(servers: embedded.Servers, _template: Engine) -> Iterator[str]:
     """The URL of a fresh, migrated database."""
     name = f"test_{uuid4().hex}"
     with _template.connect() as conn:
-        conn.execute(text(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
+        # Copying the files costs a third of what writing them to the log does; nothing here has to survive a crash.
+        conn.execute(text(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy"))
     yield _url(servers, name)
     with _template.connect() as conn:
         conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

@@ -255,7 +255,7 @@ def make_drive(
         ports = runtime.gateways
         return replace(runtime, gateways=replace(ports, assets=FailingAssets(ports.assets)))
 
-    app = create_app(settings.model_copy(update={"replay": True, **changes}), opened)
+    app = create_app(settings.model_copy(update={"replay": True, "asset_wait_attempts": 1, **changes}), opened)
     register(app)
     for template in templates:
         register_template(app, template)

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tactics import metrics
+from tactics.cli.together import counting_together
+from tactics.config import Settings
 from tactics.embedded.home import LOOPBACK, free_port
 from tactics.errors import GatewayError
 from tactics.gateways.http import HttpRecall
@@ -21,6 +23,8 @@ from tests.gateways.recaller import answers, recalling, waits
 TOGETHER = """
 import os, signal, sys
 from tactics import metrics
+from tactics.cli.together import counting_together
+from tactics.config import Settings
 
 metrics.keep_in(sys.argv[1])
 metrics.EVENTS.count("action", "accepted")
@@ -51,6 +55,8 @@ print(metrics.shown().decode(), end="")
 NOWHERE = """
 import os, sys
 from tactics import metrics
+from tactics.cli.together import counting_together
+from tactics.config import Settings
 
 metrics.keep_in(sys.argv[1])
 os.rmdir(sys.argv[1])
@@ -108,7 +114,8 @@ def test_values_that_are_not_ours_are_capped(monkeypatch: pytest.MonkeyPatch) ->
 def test_calls_of_providers_are_counted_by_how_they_end() -> None:
     """An answer, none in time, nobody there, and one that breaks the contract: each is counted, with how long it took."""
     with counting() as changed:
-        for answer in ({"items": []}, {"items": 7}):
+        good: dict[str, object] = {"items": []}
+        for answer in (good, {"items": 7}):
             with recalling(answers(answer)) as recaller:
                 asked = HttpRecall(recaller.url, 5.0)
                 try:
@@ -160,3 +167,15 @@ def test_nothing_is_opened_by_importing(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=env)
     assert done.stdout == "False\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_processes_of_one_command_share_a_folder(tmp_path: Path) -> None:
+    """Several get one of their own, which goes with them; one alone, or where a folder is set, none."""
+    name = "TACTICS_METRICS_DIR"
+    with counting_together(Settings(), 2):
+        folder = Path(os.environ[name])
+        assert folder.is_dir()
+    assert not folder.exists()
+    for settings, processes in ((Settings(), 1), (Settings(metrics_dir=str(tmp_path)), 2)):
+        with counting_together(settings, processes):
+            assert name not in os.environ

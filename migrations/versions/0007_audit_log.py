@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from alembic import op
@@ -50,51 +51,53 @@ ROWS = {
 }
 # Each statement is told of by how many rows it changed; what they say is no business of the log's.
 STATEMENTS = ("user_profile", "item", "item_set")
+TOLD = (*ROWS, "asset", *STATEMENTS)
 
-TRIGGERS = "\n".join(
-    [
-        *(
-            f"CREATE TRIGGER audit_log AFTER INSERT OR DELETE OR UPDATE ON {table} FOR EACH ROW "
-            f"EXECUTE FUNCTION tactics_log_row('{table}', {', '.join(map(repr, told))});"
-            for table, told in ROWS.items()
-            if table != "benefit"
-        ),
-        # What grants count down is no change that anybody makes; so the trigger does not even see it.
-        "CREATE TRIGGER audit_log AFTER INSERT OR DELETE OR UPDATE OF stock_initial ON benefit FOR EACH ROW "
-        f"EXECUTE FUNCTION tactics_log_row('benefit', {', '.join(map(repr, ROWS['benefit']))});",
-        # A grant inserts assets, and time expires them: neither is anybody's change of a status.
-        "CREATE TRIGGER audit_log AFTER UPDATE OF status ON asset FOR EACH ROW "
-        "WHEN (OLD.status IS DISTINCT FROM NEW.status AND NEW.status <> 'expired') "
-        "EXECUTE FUNCTION tactics_log_row('asset', 'id', 'status');",
-        *(
-            f"CREATE TRIGGER audit_log_{event.lower()} AFTER {event} ON {table} "
-            f"REFERENCING {'OLD' if event == 'DELETE' else 'NEW'} TABLE AS changed FOR EACH STATEMENT "
-            f"EXECUTE FUNCTION tactics_log_statement('{table}');"
-            for table in STATEMENTS
-            for event in ("INSERT", "UPDATE", "DELETE")
-        ),
-        *(
-            f"CREATE TRIGGER audit_log_truncate AFTER TRUNCATE ON {table} FOR EACH STATEMENT "
-            f"EXECUTE FUNCTION tactics_log_truncate('{table}');"
-            for table in (*ROWS, "asset", *STATEMENTS)
-        ),
-        "CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_log FOR EACH ROW "
-        "EXECUTE FUNCTION tactics_append_only();",
-        # Those of statements are not handed down to partitions; new ones get theirs when they are made.
-        *(
-            f"CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT "
-            "EXECUTE FUNCTION tactics_append_only();"
-            for table in ("audit_log", "audit_log_pdefault")
-        ),
-    ]
-)
+
+def _of_rows(table: str, told: tuple[str, ...], events: str = "INSERT OR DELETE OR UPDATE", when: str = "") -> str:
+    arguments = ", ".join(f"'{one}'" for one in (table, *told))
+    return (
+        f"CREATE TRIGGER audit_log AFTER {events} ON {table} FOR EACH ROW {when}"
+        f" EXECUTE FUNCTION tactics_log_row({arguments})"
+    )
+
+
+def _of_statements(table: str, event: str, changed: str) -> str:
+    return (
+        f"CREATE TRIGGER audit_log_{event.lower()} AFTER {event} ON {table} REFERENCING {changed} TABLE AS changed"
+        f" FOR EACH STATEMENT EXECUTE FUNCTION tactics_log_statement('{table}')"
+    )
+
+
+def _triggers() -> Iterator[str]:
+    yield from (_of_rows(table, told) for table, told in ROWS.items() if table != "benefit")
+    # What grants count down is no change that anybody makes: the trigger does not even see it.
+    yield _of_rows("benefit", ROWS["benefit"], "INSERT OR DELETE OR UPDATE OF stock_initial")
+    # A grant inserts assets, and time expires them: neither is anybody's change of a status.
+    changed = "WHEN (OLD.status IS DISTINCT FROM NEW.status AND NEW.status <> 'expired')"
+    yield _of_rows("asset", ("id", "status"), "UPDATE OF status", changed)
+    for table in STATEMENTS:
+        yield _of_statements(table, "INSERT", "NEW")
+        yield _of_statements(table, "UPDATE", "NEW")
+        yield _of_statements(table, "DELETE", "OLD")
+    for table in TOLD:
+        yield (
+            f"CREATE TRIGGER audit_log_truncate AFTER TRUNCATE ON {table} FOR EACH STATEMENT"
+            f" EXECUTE FUNCTION tactics_log_truncate('{table}')"
+        )
+    refused = "EXECUTE FUNCTION tactics_append_only()"
+    yield f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_log FOR EACH ROW {refused}"
+    # Those of statements are not handed down to partitions: new ones get theirs when they are made.
+    for table in ("audit_log", "audit_log_pdefault"):
+        yield f"CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT {refused}"
 
 
 def upgrade() -> None:
     """Add the log, then what writes it and what keeps it as it is."""
     op.execute(SCHEMA)
     op.execute(FUNCTIONS.read_text())
-    op.execute(TRIGGERS)
+    for trigger in _triggers():
+        op.execute(trigger)
 
 
 def downgrade() -> None:
@@ -104,7 +107,7 @@ def downgrade() -> None:
     for table in STATEMENTS:
         for event in ("insert", "update", "delete"):
             op.execute(f"DROP TRIGGER audit_log_{event} ON {table}")
-    for table in (*ROWS, "asset", *STATEMENTS):
+    for table in TOLD:
         op.execute(f"DROP TRIGGER audit_log_truncate ON {table}")
     op.execute("DROP TABLE audit_log")
     for name in ("log_row", "log_statement", "log_truncate", "append_only", "told", "actor"):

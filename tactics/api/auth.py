@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
@@ -148,6 +149,7 @@ def require_keys(runtime: Runtime, host: str) -> None:
             )
 
 
+@lru_cache(64)
 def is_loopback(host: str) -> bool:
     """Tell whether an address is one that only this machine can reach."""
     try:
@@ -190,6 +192,7 @@ def _is_from_here(scope: Scope) -> bool:
     return len(hosts) == 1 and _names_here(f"//{hosts[0]}") and all(_names_here(origin) for origin in origins)
 
 
+@lru_cache(64)
 def _names_here(address: str) -> bool:
     try:
         return is_loopback(urlsplit(address).hostname or "")

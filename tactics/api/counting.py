@@ -11,6 +11,8 @@ from tactics import metrics
 from tactics.config import Settings
 
 NO_ROUTE = "(none)"
+# Answered by FastAPI itself, which names no route.
+_FIXED = {"/openapi.json": "/openapi.json"}
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -44,7 +46,7 @@ class Counting:
             try:
                 await self._app(scope, receive, answer)
             finally:
-                route = getattr(scope.get("route"), "path", NO_ROUTE)
+                route = getattr(scope.get("route"), "path", _FIXED.get(scope["path"], NO_ROUTE))
                 method = scope["method"] if scope["method"] in _METHODS else metrics.OTHER
                 metrics.REQUESTS.count(route, method, str(status))
                 metrics.REQUEST_SECONDS.observe(time.perf_counter() - started, route, method)

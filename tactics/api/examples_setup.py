@@ -248,7 +248,7 @@ def answered(*names: str, new: Any = None, tagged: bool = False) -> dict[int | s
         new: the model of the answer where something is new; None where nothing ever is.
         tagged: whether they carry an ETag.
     """
-    found: dict[int, dict[str, Any]] = {200: {}} if new is None else {200: {}, 201: {"model": new}}
+    found: dict[int | str, dict[str, Any]] = {200: {}} if new is None else {200: {}, 201: {"model": new}}
     for name in names:
         told = STORY[name]
         json = found[told.status].setdefault("content", {}).setdefault("application/json", {"examples": {}})
@@ -259,4 +259,4 @@ def answered(*names: str, new: Any = None, tagged: bool = False) -> dict[int | s
             here["description"] = "it is new"
             headers["Location"] = "where it is"
         here["headers"] = {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}
-    return {**found}
+    return found

@@ -80,7 +80,7 @@ class Keyring:
         if known is None or (known.begun_at < asked_at - FRESH_S and not self._out(asked_at)):
             known = await self._read_since(asked_at - FRESH_S)
         elif known.begun_at < asked_at - AHEAD_S:
-            self._begin(asked_at)
+            self._begin(asked_at, asked_at - AHEAD_S)
         if known is not None and asked_at - known.begun_at <= OUTAGE_S:
             found = known.keys.by_id.get(key_id)
             if found is not None:
@@ -99,8 +99,11 @@ class Keyring:
         Raises:
             DatabaseDown: nobody can tell at this moment.
         """
-        fresh_from = self.clock() - FRESH_S
+        asked_at = self.clock()
+        fresh_from = asked_at - FRESH_S
         known = await self._read_since(fresh_from)
+        if known is not None and known.begun_at < asked_at - AHEAD_S:
+            self._begin(asked_at, asked_at - AHEAD_S)
         if known is None or known.begun_at < fresh_from:
             raise DatabaseDown(_UNREADABLE)
         return not known.keys.ever_made
@@ -131,7 +134,7 @@ class Keyring:
         """Give the keys as they were read at `wanted` or later, if that can be had soon; else as they are known."""
         now = self.clock()
         while self._known is None or self._known.begun_at < wanted:
-            reading = self._begin(now)
+            reading = self._begin(now, wanted)
             if reading is None:
                 break
             future, begun_at = reading
@@ -142,11 +145,12 @@ class Keyring:
                 break
         return self._known
 
-    def _begin(self, now: float) -> tuple[Future[None], float] | None:
-        """Have the keys read, unless that is under way; None while it is better not to try."""
+    def _begin(self, now: float, wanted: float) -> tuple[Future[None], float] | None:
+        """Have the keys read, unless that is under way; None when they are as new as wanted, or it is better not to try."""
         with self._lock:
             if self._under_way is None or self._under_way[0].done():
-                if now - self._failed_at < PATIENCE_S:
+                newest = self._known.begun_at if self._known is not None else float("-inf")
+                if newest >= wanted or now - self._failed_at < PATIENCE_S:
                     return None
                 self._under_way = (self._thread.submit(self._read, now), now)
             return self._under_way
@@ -182,9 +186,16 @@ def open_keyring(settings: Settings) -> tuple[Keyring, Engine]:
         url.render_as_string(hide_password=False), pool_size=1, statement_timeout_ms=2_000, autocommit=True
     )
 
-    def read() -> Keys:
+    def read_once() -> Keys:
         with engine.connect() as conn:
             return api_keys.read_all(conn)
+
+    def read() -> Keys:
+        try:
+            return read_once()
+        except DatabaseDown:
+            # When the server was started anew, the connection that was kept leads nowhere.
+            return read_once()
 
     def note_use(key_ids: Collection[str]) -> None:
         with engine.connect() as conn:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import structlog
@@ -25,8 +25,8 @@ log = structlog.get_logger()
 
 # What one placement takes, as the average of the last ones; one more counts so much.
 _WEIGHT = 0.05
-# Of its deadline, a placement may spend so much waiting for a thread.
-_WAITING_SHARE = 0.5
+# Of its deadline, a placement needs so much to be left when a thread has it.
+_WORKING_SHARE = 0.5
 
 
 @dataclass(slots=True)
@@ -67,13 +67,12 @@ class Placing:
         self._pool.shutdown()
         self._leaving.shutdown()
 
-    async def answer(self, request: PlacementRequest) -> PlacementAnswer:
-        """Answer a placement by its deadline, and count it. Returns and raises as `_answer`."""
-        with counted() as note:
-            return note(await self._answer(request))
+    async def answer(self, request: PlacementRequest, arrived_at: float | None = None) -> PlacementAnswer:
+        """Answer a placement by its deadline, and count it.
 
-    async def _answer(self, request: PlacementRequest) -> PlacementAnswer:
-        """Answer a placement by its deadline.
+        Args:
+            request: who visits what.
+            arrived_at: when the request came in, by `time.monotonic`: the deadline counts from then.
 
         Returns:
             The answer; not complete where the deadline passed first: what is not committed by then never will be.
@@ -82,26 +81,33 @@ class Placing:
             Overloaded: it would not have been answered in time, so nothing of it was begun.
             BadInput, UnknownChannel, IdempotencyConflict, Busy: as `tactics.flows.placement.visit`.
         """
+        with counted() as note:
+            return note(await self._answer(request, arrived_at))
+
+    async def _answer(self, request: PlacementRequest, arrived_at: float | None) -> PlacementAnswer:
         deadline_s = (request.deadline_ms or self._app.settings.placement_deadline_ms) / 1000
-        ahead = self._inside + 1 - self._threads
-        if ahead > 0 and ahead * self._takes_s / self._threads > _WAITING_SHARE * deadline_s:
+        now = time.monotonic()
+        left_s = deadline_s - (now - (arrived_at or now))
+        ahead = max(0, self._inside + 1 - self._threads)
+        if left_s - ahead * self._takes_s / self._threads < _WORKING_SHARE * deadline_s:
             raise Overloaded("more placements wait than can be answered in time; this one was not begun")
         self._inside += 1
-        attempt = _Attempt(request)
-        future = asyncio.get_running_loop().run_in_executor(self._pool, self._work, attempt)
+        attempt = _Attempt(replace(request, deadline_ms=int(left_s * 1000)))
+        job = self._pool.submit(self._work, attempt)
+        future = asyncio.wrap_future(job)
         future.add_done_callback(self._ended)
-        done, _ = await asyncio.wait({future}, timeout=deadline_s)
-        if not done:
-            return await self._give_up(attempt, future)
-        found = future.result()
+        await asyncio.wait({future}, timeout=left_s)
+        if not job.done():
+            return await self._give_up(attempt, job)
+        found = await future
         if found is None:  # pragma: no cover  # only who left leaves nothing
             raise Overloaded("the placement could not be begun in time")
         return found
 
-    async def _give_up(self, attempt: _Attempt, future: asyncio.Future[PlacementAnswer | None]) -> PlacementAnswer:
+    async def _give_up(self, attempt: _Attempt, job: Future[PlacementAnswer | None]) -> PlacementAnswer:
         visit = attempt.leave()
         if visit is None:
-            future.cancel()  # if no thread has it yet, none will
+            job.cancel()  # if no thread has it yet, none will
             raise Overloaded("the placement could not be begun in time; nothing of it was")
         return await asyncio.get_running_loop().run_in_executor(self._leaving, give_up, visit)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -73,8 +74,19 @@ async def _refused(request: Request, error: Exception) -> Response:
         return _problem(request, error.status_code, error.code, str(error.detail), error.problems, error.headers)
     status = error.status_code if isinstance(error, StarletteHTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
     code = _OF_STATUS.get(status, "form" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal")
-    headers = getattr(error, "headers", None)
+    headers = dict(getattr(error, "headers", None) or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers |= _allow(request)
     return _problem(request, status, code, f"{request.method} {request.url.path}", headers=headers)
+
+
+def _allow(request: Request) -> dict[str, str]:
+    """Give the methods of an address, of all its routes: the framework knows those of the first alone."""
+    paths: Mapping[str, Mapping[str, Any]] = request.app.openapi()["paths"]
+    path = request.url.path
+    templates = (one for one in paths if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(one)), path))
+    known = paths.get(path if path in paths else next(templates, ""), {})
+    return {"Allow": ", ".join(sorted(one.upper() for one in known))} if known else {}
 
 
 async def raised(request: Request, error: Exception) -> Response:

@@ -26,7 +26,7 @@ _SHOWN_KEYS = 3
 class Asked(BaseModel):
     """What a body may be: read strictly, and with no keys but those that are known."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, json_schema_extra={"additionalProperties": False})
 
     @model_validator(mode="before")
     @classmethod

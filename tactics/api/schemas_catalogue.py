@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field
 
 from tactics.api.schemas import Asked
 from tactics.domain.activity import Minor
@@ -29,19 +29,19 @@ class UserRowRequest(UserRequest):
     attributes: Given = Field(default_factory=dict)
 
 
+def _each_once(users: list[UserRowRequest]) -> list[UserRowRequest]:
+    """Refuse an id that comes twice. The import does too, and names it: that is nothing for what may end in a log."""
+    seen: dict[str, int] = {}
+    for number, one in enumerate(users):
+        if seen.setdefault(one.user_id, number) != number:
+            raise ValueError(f"number {number} has the id that number {seen[one.user_id]} has")
+    return users
+
+
 class UsersRequest(Asked):
     """Users, each id once."""
 
-    users: Annotated[list[UserRowRequest], Field(min_length=1, max_length=MOST_ROWS)]
-
-    @model_validator(mode="after")
-    def _once(self) -> UsersRequest:
-        # The import says so too, and says which id it is: that is nothing for an answer that may end in a log.
-        seen: dict[str, int] = {}
-        for number, one in enumerate(self.users):
-            if seen.setdefault(one.user_id, number) != number:
-                raise ValueError(f"number {number} has the id that number {seen[one.user_id]} has")
-        return self
+    users: Annotated[list[UserRowRequest], Field(min_length=1, max_length=MOST_ROWS), AfterValidator(_each_once)]
 
 
 class ItemRequest(Asked):

@@ -12,8 +12,10 @@ from tactics.api.schemas import Asked
 from tactics.api.schemas_setup import Change, Status
 from tactics.domain.activity import MOST_INTEGER, Code
 
-PlayCode = Annotated[Code, Path(description="the play's code")]
-RuleKey = Annotated[Code, Path(description="the rule's key, which is the channel code of its events")]
+PlayCode = Annotated[Code, Path(description="the play's code", examples=["spend_and_save"])]
+RuleKey = Annotated[
+    Code, Path(description="the rule's key, which is the channel code of its events", examples=["bought_twice"])
+]
 OneVersion = Annotated[int | None, Query(ge=1, le=MOST_INTEGER, description="which version; the current one")]
 PlayData = Annotated[dict[str, Any], Body(description="a play's document, as docs/reference/play.md has it")]
 

@@ -16,8 +16,8 @@ from tactics.store.versions import Version as StoredVersion
 
 Status = Literal["draft", "live", "paused"]
 Change = Literal["new", "updated", "unchanged"]
-ActivityCode = Annotated[Code, Path(description="the activity's code")]
-Number = Annotated[int, Path(ge=1, le=MOST_INTEGER, description="the version's number")]
+ActivityCode = Annotated[Code, Path(description="the activity's code", examples=["welcome"])]
+Number = Annotated[int, Path(ge=1, le=MOST_INTEGER, description="the version's number", examples=[2])]
 Before = Annotated[
     int | None,
     Query(ge=1, le=MOST_INTEGER, description="the earlier version; what is current, or was before `after`"),

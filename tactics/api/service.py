@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tactics.api import counting, openapi, problems, rules
 from tactics.api.auth import Authentication
+from tactics.api.gate import Gate
 from tactics.api.inbox import Inbox
 from tactics.api.placing import Placing
 from tactics.api.request_id import RequestId
@@ -44,6 +45,7 @@ def create_api(app: TacticsApp, *, open_locally: bool = True) -> FastAPI:
     api.add_middleware(RequestId)
     problems.install(api)
     counting.install(api, app.settings)
+    api.add_middleware(Gate, most=app.settings.api_max_requests)
     for kind in (OperationalError, PoolTimeout, RedisError):
         api.add_exception_handler(kind, _servers_failed)
     for router in (*ROUTERS, rules.router):

@@ -29,6 +29,7 @@ def api(
 
     settings = attach.configured("tactics api")
     from tactics.cli.listening import address_of, is_loopback, listening
+    from tactics.cli.together import counting_together
     from tactics.plugin import load_plugins
 
     load_plugins(settings)  # what is wrong with one is said here
@@ -59,7 +60,7 @@ def api(
 
     config = server_config(open_locally=loopback, processes=processes)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us wants what Ctrl-C does
-    with listener:
+    with listener, counting_together(settings, processes):
         try:
             if processes == 1:
                 OneServer(config).run(sockets=[listener])

@@ -12,6 +12,7 @@ from tactics.cli import (
     api,
     attach,
     audit,
+    audit_log,
     catalogue,
     chain,
     db,
@@ -23,6 +24,7 @@ from tactics.cli import (
     play,
     plugins,
     recall,
+    retention,
     rules,
     serve,
     stock,
@@ -82,3 +84,5 @@ app.add_typer(recall.app, name="recall")
 app.command("explain")(explain_outcome)
 app.command("plugins")(plugins.plugins)
 app.command()(audit.audit)
+app.command("audit-log")(audit_log.audit_log)
+app.command()(retention.retention)

@@ -1,4 +1,4 @@
-"""`tactics users|items|item-sets import`."""
+"""`tactics users|items|item-sets import`, and `tactics users erase`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,27 @@ def import_users(file: File, json: Json = False) -> None:
 
     found = files.rows(file, json_columns={"attributes"})
     _say(setup.import_users(attach.runtime(), found.content, where=found.where), "users", json=json)
+
+
+@users.command("erase")
+def erase_user(
+    user: Annotated[str, typer.Argument(metavar="USER", help="The user's id.")],
+    json: Json = False,
+) -> None:
+    """Delete a user's personal data; their grants go on under a random pseudonym, so that everything still adds up.
+
+    What a shop put into its own ids of events or into coupon codes stays: see docs/how-to/audit-and-erase.md.
+    """
+    from tactics.cli import attach
+    from tactics.flows.erasure import erase_user as erase
+
+    found = erase(attach.runtime(), user)
+    if json:
+        print_json(found.to_json())
+        return
+    for done, counts in (("deleted", found.deleted), ("under the pseudonym", found.moved)):
+        typer.echo(f"{done}: {', '.join(f'{count} {table}' for table, count in counts.items() if count) or 'nothing'}")
+    typer.echo(f"the pseudonym is {found.pseudonym}")
 
 
 @items.command("import")

@@ -58,7 +58,7 @@ def send(
     rule_key: Annotated[str | None, typer.Option("--rule-key", help="Of a behaviour: the rule satisfied.")] = None,
     asset: Annotated[str | None, typer.Option("--asset", help="Of an asset event: the asset's id.")] = None,
     status: Annotated[
-        str | None, typer.Option("--status", help="Of an asset event: claimed, redeemed, released or revoked.")
+        str | None, typer.Option("--status", help="Of an asset event: claimed, redeemed, released, expired or revoked.")
     ] = None,
     attribute: Attributes = None,
     at: Annotated[

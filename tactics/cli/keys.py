@@ -55,8 +55,12 @@ def create(
     typer.echo(made.key)
     if made.signing_secret is not None:
         typer.echo(made.signing_secret)
-    what = "This key and the secret to sign with are" if made.signing_secret else "This key is"
-    typer.echo(f"{what} shown once: store them well. Revoke with `tactics keys revoke {made.id}`.", err=True)
+    told = (
+        "This key, and the secret to sign with below it, are shown once: store them well."
+        if made.signing_secret is not None
+        else "This key is shown once: store it well."
+    )
+    typer.echo(f"{told} Revoke with `tactics keys revoke {made.id}`.", err=True)
 
 
 @app.command("list")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 AssetStatus = Literal["available", "claimed", "redeemed", "expired", "revoked"]
-AssetChange = Literal["claimed", "redeemed", "released", "revoked"]
+AssetChange = Literal["claimed", "redeemed", "released", "expired", "revoked"]
 
 LIVE: frozenset[str] = frozenset({"available", "claimed"})
 
@@ -20,6 +20,7 @@ TRANSITIONS: Mapping[str, Mapping[str, AssetStatus]] = MappingProxyType(
         "claimed": {"available": "claimed"},
         "redeemed": {"available": "redeemed", "claimed": "redeemed"},
         "released": {"redeemed": "available"},
+        "expired": {"available": "expired", "claimed": "expired"},
         "revoked": {"available": "revoked", "claimed": "revoked"},
     }
 )

@@ -68,7 +68,7 @@ class AssetData(_Data):
     """What became of an asset."""
 
     asset_id: Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-    status: Literal["claimed", "redeemed", "released", "revoked"]
+    status: Literal["claimed", "redeemed", "released", "expired", "revoked"]
 
 
 class _Envelope(BaseModel):

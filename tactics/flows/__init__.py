@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tactics.celery_app import TacticsApp
-from tactics.flows import action, recall, sweep
+from tactics.flows import action, recall, retention, sweep
 from tactics.plugin import register_plugins
 from tactics.template import register_template
 from tactics.templates import TEMPLATES
@@ -18,6 +18,7 @@ def register(app: TacticsApp) -> None:
     action.register(app)
     sweep.register(app)
     recall.register(app)
+    retention.register(app)
     for template in TEMPLATES:
         register_template(app, template)
     register_plugins(app)

@@ -25,7 +25,7 @@ from tactics.celery_app import MASKED, TacticsApp
 from tactics.chain import TacticsTask
 from tactics.config import Settings
 from tactics.domain.event import DATA_TYPES, Event, parse_event
-from tactics.errors import BadInput, EventTooOld, IdempotencyConflict, TacticsError, UnknownChannel
+from tactics.errors import BadInput, EventTooOld, IdempotencyConflict, NotFound, TacticsError, UnknownChannel
 from tactics.flows.behaviour import FIRST_ATTEMPT, route_behaviours, start_executions
 from tactics.granting import change_asset
 from tactics.segment import backoff_s, failure_text
@@ -262,30 +262,42 @@ def _route(app: TacticsApp, refs: Sequence[Ref]) -> list[ExecutionRow]:
         started = route_behaviours(app, conn, [*by_type["behaviour"], *emitted])
         # As they happened. Batches that lock the same instances crosswise are taken back, and routed one by one.
         changes = sorted(by_type["asset"], key=lambda event: (event.at, event.key))
-        parked = {event.key for event in changes if not _change_asset(app, conn, event)}
-        routed = events.mark_routed(conn, [event.key for event in batch if event.key not in parked], "routed")
+        attempts = {(source, name): attempt for source, name, attempt in refs}
+        ends = {event.key: _change_asset(app, conn, event, attempts[event.key]) for event in changes}
+        done = [event.key for event in batch if ends.get(event.key, "routed") == "routed"]
+        routed = events.mark_routed(conn, done, "routed")
     metrics.EVENTS_ROUTED.count("behaviour", by=len(emitted))
-    metrics.PARKED.count("event", by=len(parked))
+    metrics.PARKED.count("event", by=list(ends.values()).count("parked"))
     for kind, waited_s in routed:
         metrics.EVENTS_ROUTED.count(kind)
         metrics.ROUTING_LAG.observe(waited_s, kind)
     return started
 
 
-def _change_asset(app: TacticsApp, conn: Connection, event: Event) -> bool:
+def _change_asset(
+    app: TacticsApp, conn: Connection, event: Event, attempt: int
+) -> Literal["routed", "waits", "parked"]:
     """Apply what an outer system says of an asset; what cannot be applied is parked with the reason.
 
+    A benefit system may tell of an asset before its grant is settled here: such an event waits for its asset.
+
     Returns:
-        Whether it was applied, or had been overtaken by a later change.
+        `routed` where it was applied, or had been overtaken by a later change.
     """
     now = app.runtime.now(conn, event.at)
     try:
         with conn.begin_nested():
             change_asset(conn, UUID(event.data["asset_id"]), event.data["status"], now, at=event.at)
+    except NotFound as error:
+        if attempt < app.settings.asset_wait_attempts:
+            events.postpone(conn, [(*event.key, attempt)], backoff_s(app.runtime, attempt))
+            return "waits"
+        events.park(conn, event.source, event.id, error.message)
+        return "parked"
     except TacticsError as error:
         events.park(conn, event.source, event.id, error.message)
-        return False
-    return True
+        return "parked"
+    return "routed"
 
 
 def _accept_or_requeue(app: TacticsApp, message: Mapping[str, Any]) -> tuple[Receipt, list[Ref]]:

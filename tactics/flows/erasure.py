@@ -22,6 +22,7 @@ from tactics.store import actions, audit_log, erasure, lease, prepared
 log = structlog.get_logger()
 
 TRIES = 5
+UNKNOWN = "nothing is known of this user"
 _KEYS_AT_ONCE = 1_000
 
 
@@ -60,7 +61,7 @@ def erase_user(runtime: Runtime, user_id: str) -> Erased:
         raise BadInput("this is the pseudonym of a user who was erased already", problems=[])
     with runtime.changing() as conn:
         if not user_id or not erasure.known(conn, user_id):
-            raise NotFound("nothing is known of this user")
+            raise NotFound(UNKNOWN)
         closed = erasure.close_events(conn, user_id)
     pseudonym = new_pseudonym()
     for tries_left in reversed(range(TRIES)):
@@ -81,6 +82,8 @@ def _erase(runtime: Runtime, conn: Connection, user_id: str, pseudonym: str) -> 
     # Whoever routes actions of the user holds this lock, and waits for nothing of what is locked below it.
     actions.lock_users(conn, [user_id])
     activity_codes = erasure.lock_instances(conn, user_id)
+    if not erasure.known(conn, user_id):
+        raise NotFound(UNKNOWN)  # somebody else was faster
     if (grant := erasure.open_grant(conn, user_id)) is not None:
         raise Conflict(
             f"grant {grant} to this user is still being settled with an outer system: settle it first, then erase",

@@ -52,7 +52,7 @@ class Producer:
             source: whose the events' ids are, such as the name of your service; events may say another.
             key: an API key with the scope `events:write`.
             signing_secret: what the key's requests are signed with, if it has one.
-            timeout_s: how long one try may take.
+            timeout_s: how long one try may take to connect, to send, and to be answered, each.
             retries: how many tries may follow the first, of one event or batch.
             deadline_s: how long all tries of one event or batch may take.
             batch_size: how many events `send_many` puts into one request.

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
 
-AssetStatus = Literal["claimed", "redeemed", "released", "revoked"]
+AssetStatus = Literal["claimed", "redeemed", "released", "expired", "revoked"]
 
 
 def action(

@@ -86,7 +86,7 @@ class Line:
         client: the connections.
         url: where events go.
         signing_secret: what requests are signed with.
-        timeout_s: how long one try may take.
+        timeout_s: how long one try may take to connect, to send, and to be answered, each.
         retries: how many tries may follow the first.
         deadline_s: how long all of them may take.
     """

@@ -53,6 +53,9 @@ _DEFINITION = select(activity_version.c.definition).where(
     activity_version.c.activity_code == bindparam("code"), activity_version.c.version == bindparam("version")
 )
 _LOCKED = select(activity).where(activity.c.code == bindparam("code")).with_for_update(key_share=True)
+_NOT_AGAIN = select(activity.c.grants_removed_at.is_not(None)).where(
+    activity.c.code == bindparam("code"), bindparam("ends_at", type_=activity.c.ends_at.type) > func.now()
+)
 _REVISIONS = select(revision.c.name, revision.c.value)
 _BUMP = (
     insert(revision)
@@ -258,7 +261,17 @@ def save(conn: Connection, new: TacticsActivity, *, publish: bool = False) -> Sa
 
 
 def point_at(conn: Connection, new: TacticsActivity, version: int) -> None:
-    """Make a version the current one: the activity's row and its channels say what this version does."""
+    """Make a version the current one: the activity's row and its channels say what this version does.
+
+    Raises:
+        Conflict: it is to run again, and what it had given is not known any more.
+    """
+    if conn.execute(_NOT_AGAIN, {"code": new.code, "ends_at": new.schedule.ends_at}).scalar_one_or_none():
+        raise Conflict(
+            f"activity {new.code!r} was over for so long that its grants were removed: nobody knows any more who got what. "
+            "Give what is to run now a code of its own",
+            activity=new.code,
+        )
     row = {
         "version": version,
         "template_type": new.template_type,

@@ -14,13 +14,9 @@ from sqlalchemy import Connection, Table, text
 
 from tactics.store.tables import asset, event, execution, grant_record, instance
 
-_KNOWN = text(
-    "SELECT "
-    + " OR ".join(
-        f"EXISTS (SELECT FROM {table} WHERE user_id = :user)"  # noqa: S608  # tables of ours
-        for table in ("user_profile", "user_action", "user_item", "event", "instance", "execution", "grant_record")
-    )
-)
+_HOLD_USERS = ("user_profile", "user_action", "user_item", "event", "instance", "execution", "grant_record")
+_ANYTHING = " OR ".join(f"EXISTS (SELECT FROM {table} WHERE user_id = :user)" for table in _HOLD_USERS)
+_KNOWN = text(f"SELECT {_ANYTHING}")
 # What was given up on is closed as well: nobody is to try it again.
 _CLOSE = text(
     "UPDATE event SET routed_at = clock_timestamp(), next_attempt_at = NULL, parked_reason = NULL, outcome = 'erased',"
@@ -66,7 +62,7 @@ _GRANT = {
     "idempotency_id": f"activity_code || ':' || {_NAME} || ':' || will_send_count",
     "reason": "NULL",
 }
-_ASSET = {"user_id": _NAME}
+_ASSET = {"user_id": _NAME, "reference": "NULL"}  # an order, from which its buyer is known elsewhere
 _OUTBOX = text(
     "UPDATE outbox SET payload = payload || jsonb_build_object('user_id', CAST(:pseudonym AS text)),"
     " key = coalesce((payload ->> 'activity') || ':' || CAST(:pseudonym AS text) || ':' || (payload ->> 'will_send_count'),"

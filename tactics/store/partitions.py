@@ -12,7 +12,7 @@ AHEAD = 2
 TABLES = ("user_action", "audit_log")
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('tactics.partitions', 0))")
-_THERE = text("SELECT to_regclass(:name) IS NOT NULL")
+_MISSING = text("SELECT name FROM unnest(CAST(:names AS text[])) AS name WHERE to_regclass(name) IS NULL")
 _OF_TABLE = text(
     "SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid WHERE inhparent = to_regclass(:name)"
     " AND child.relname ~ '_p[0-9]{6}$' ORDER BY 1"
@@ -43,16 +43,15 @@ def ensure_months(conn: Connection) -> list[str]:
     conn.execute(_LOCK)
     today: date = conn.execute(text("SELECT (now() AT TIME ZONE 'UTC')::date")).scalar_one()
     spans = [(_month(today, offset), _month(today, offset + 1)) for offset in range(AHEAD + 1)]
-    return [name for table in TABLES for low, high in spans if (name := _ensure(conn, table, low, high))]
+    wanted = {f"{table}_p{low:%Y%m}": (table, low, high) for table in TABLES for low, high in spans}
+    missing = conn.execute(_MISSING, {"names": list(wanted)}).scalars().all()
+    return [name for name in missing if _made(conn, name, *wanted[name])]
 
 
-def _ensure(conn: Connection, table: str, low: date, high: date) -> str | None:
-    name = f"{table}_p{low:%Y%m}"
-    if conn.execute(_THERE, {"name": name}).scalar_one():
-        return None
+def _made(conn: Connection, name: str, table: str, low: date, high: date) -> bool:
     late = text(f"SELECT EXISTS (SELECT FROM {table}_pdefault WHERE at >= :low AND at < :high)")  # noqa: S608  # a table of ours
     if conn.execute(late, {"low": low, "high": high}).scalar_one():
-        return None
+        return False
     conn.execute(text(f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ('{low} UTC') TO ('{high} UTC')"))
     if table == "audit_log":  # triggers of statements are not handed down
         conn.execute(
@@ -61,7 +60,7 @@ def _ensure(conn: Connection, table: str, low: date, high: date) -> str | None:
                 " EXECUTE FUNCTION tactics_append_only()"
             )
         )
-    return name
+    return True
 
 
 def months(conn: Connection, table: str) -> list[Month]:

@@ -116,9 +116,7 @@ _COUNTERS = text(
     " ->> CASE limit_counter.scope WHEN 'day' THEN 'per_day' ELSE 'budget_minor' END IS NOT NULL)"
     "), 0) WHERE activity_code = :code"
 )
-_LOOK_BACK = text(
-    "SELECT coalesce(max(cooldown_s), 0) AS cooldown_s FROM behaviour_rule WHERE enabled"
-)
+_LOOK_BACK = text("SELECT coalesce(max(cooldown_s), 0) AS cooldown_s FROM behaviour_rule WHERE enabled")
 
 
 def pieces(conn: Connection, table: str, after: tuple[str, int]) -> Iterator[Piece]:

@@ -149,3 +149,9 @@ def test_what_cannot_be_done_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _run("create", "--name", "a", "--scope", "audit:read").exit_code == 0
     result = _run("create", "--name", "b", "--scope", "audit:read")
     assert (result.exit_code, "revoke those" in result.stderr) == (1, True)
+
+
+def test_the_api_is_not_opened_to_others_without_a_key() -> None:
+    """`tactics api` on another address than loopback says what is missing, and does not start to listen."""
+    result = CliRunner().invoke(app, ["api", "--host", "0.0.0.0", "--port", "0"])  # noqa: S104
+    assert (result.exit_code, "`tactics keys create" in result.stderr) == (2, True), result.output

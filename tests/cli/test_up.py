@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tactics import embedded
@@ -17,6 +19,7 @@ from tactics.embedded.home import temporary
 from tactics.embedded.postgres import Postgres
 from tactics.embedded.server import Server
 from tactics.embedded.valkey import Valkey
+from tests.counting import counts_of
 from tests.journey import offer
 from tests.running import TACTICS, Up, environment, processes_of, running_up, written
 
@@ -25,6 +28,8 @@ from tests.running import TACTICS, Up, environment, processes_of, running_up, wr
 def home() -> Iterator[Path]:
     """A new home that the servers' account may enter."""
     path = temporary()
+    (path / "metrics").mkdir()
+    (path / "metrics" / "counter_0.db").touch()
     yield path
     embedded.stop(path)
     shutil.rmtree(path)
@@ -51,6 +56,21 @@ def test_everything_runs_and_other_commands_find_it(up: Up) -> None:
         return shown.stdout if "★" in shown.stdout else None
 
     assert up.until(granted, "a coupon").startswith("★ A coupon of 5.00 USD")
+
+
+def test_everything_counts_together(up: Up) -> None:
+    """The API tells what the worker has done; what processes of an earlier run had counted is gone."""
+    address = re.search(r"API +(http://\S+)", "".join(up.said))
+    assert address
+
+    def counts() -> dict[str, float]:
+        return counts_of(httpx.get(f"{address[1]}/metrics", timeout=10).text)
+
+    up.until(lambda: counts().get("tactics_sweeps_total"), "a sweep is counted")
+    found = counts()
+    assert found['tactics_events_routed_total{type="action"}'] == 2
+    assert found["tactics_database_up"] == 1
+    assert not (up.home / "metrics" / "counter_0.db").exists()
 
 
 def test_flower_comes_back_as_it_was(up: Up) -> None:

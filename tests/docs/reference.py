@@ -13,12 +13,15 @@ from typing import Any
 from typer.main import get_command
 
 from tactics import rules
+from tactics.api.watch import GAUGES
 from tactics.cli.app import app
 from tactics.config import Settings
+from tactics.metrics import FAMILIES
 from tactics.store.tables import metadata
 from tactics.templates import TEMPLATES
 from tests.docs.blocks import ROOT
 from tests.docs.catalogue import catalogue
+from tests.docs.routes import routes
 
 FOLDER = ROOT / "docs" / "reference"
 _PART = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -85,6 +88,18 @@ def _steps() -> Iterator[tuple[str, ...]]:
         yield f"`{name}`", what, f"`{step.needs.__name__}`", step.link or "", after
 
 
+def counts() -> str:
+    """Give everything that is counted while it happens."""
+    rows = ((f"`{one.name}`", one.kind, " ".join(f"`{label}`" for label in one.labels), one.text) for one in FAMILIES)
+    return _table(("name", "kind", "labels", "what it says"), rows)
+
+
+def gauges() -> str:
+    """Give everything that is read from the database when somebody asks."""
+    rows = ((f"`{name}`", " ".join(f"`{one}`" for one in labels), text) for name, (text, labels) in GAUGES.items())
+    return _table(("name", "labels", "what it says"), rows)
+
+
 def commands() -> str:
     """Give every command with its arguments and options."""
     return "".join(_command(get_command(app), ("tactics",))).rstrip("\n") + "\n"
@@ -136,6 +151,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "catalogue": catalogue,
     "columns": columns,
     "commands": commands,
+    "counts": counts,
+    "gauges": gauges,
+    "routes": routes,
     "steps": steps,
 }
 

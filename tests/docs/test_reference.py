@@ -12,13 +12,15 @@ import pytest
 from sqlalchemy import text
 
 from tactics import errors, rules
-from tactics.api import problems
+from tactics.api import limits, problems
+from tactics.config import Settings
 from tactics.domain.activity import BehaviourRule, Benefit, Channels, Limits, Schedule, TacticsActivity
 from tactics.domain.asset import TRANSITIONS
 from tactics.domain.chain import ChainDocument
 from tactics.domain.context import REASONS, SHOWN
 from tactics.domain.event import DATA_TYPES
 from tactics.domain.filling import OWN
+from tactics.domain.plain import MAX_DEPTH
 from tactics.domain.play import Play
 from tactics.runtime import Runtime
 from tactics.store.tables import metadata
@@ -41,10 +43,19 @@ def _first_cells(page: str) -> set[str]:
 
 def test_there_are_generated_pages() -> None:
     """Blocks, steps, command line, settings, rules and tables follow from the code; without them the next test would hold nothing."""
-    assert [path.stem for path in reference.pages()] == ["blocks", "chain", "cli", "rules", "settings", "tables"]
+    assert [path.stem for path in reference.pages()] == [
+        "blocks",
+        "chain",
+        "cli",
+        "http",
+        "metrics",
+        "rules",
+        "settings",
+        "tables",
+    ]
 
 
-@pytest.mark.parametrize("page", ["blocks", "chain", "cli", "rules", "settings", "tables"])
+@pytest.mark.parametrize("page", ["blocks", "chain", "cli", "http", "metrics", "rules", "settings", "tables"])
 def test_generated_parts_are_current(page: str) -> None:
     """A page says what the code says today; `python -m tests.docs.reference` renews it."""
     found = (FOLDER / f"{page}.md").read_text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 from unittest.mock import Mock
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from tactics.celery_app import MASKED, MaskedRequest
 from tactics.config import Settings
@@ -255,6 +255,25 @@ def test_asset_event_that_cannot_be_applied_is_parked(drive: Drive) -> None:
     assert "there is no asset" in found[0][2]
     assert found[2][2].endswith("is revoked and cannot be redeemed")
     assert drive.rows("SELECT status FROM asset") == [("revoked",)]
+
+
+def test_an_event_that_comes_before_its_asset_waits_for_it(driven: Maker) -> None:
+    """What a benefit system tells of an asset that is not stored yet is tried again, and applied once it is."""
+    drive = driven(asset_wait_attempts=3)
+    asset_id = _granted_asset(drive)
+    early, late = (str(UUID(int=number)) for number in (1, 2))
+    drive.happen(became(early, "redeemed", id="early"), became(late, "redeemed", id="late"))
+    waiting = (
+        "SELECT count(*) FROM event WHERE next_attempt_at IS NOT NULL AND routed_at IS NULL AND parked_reason IS NULL"
+    )
+    assert drive.value(waiting) == 2
+    drive.run("UPDATE asset SET id = :early WHERE id = :held", early=early, held=asset_id)
+    drive.settle()
+    assert drive.rows("SELECT status FROM asset") == [("redeemed",)]
+    assert drive.rows("SELECT id, outcome, attempts FROM event WHERE type = 'asset' ORDER BY id") == [
+        ("early", "routed", 2),
+        ("late", "parked", 3),
+    ]
 
 
 def test_expired_asset_cannot_be_redeemed(drive: Drive) -> None:

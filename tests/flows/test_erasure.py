@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from threading import Thread
 from typing import Any
 from uuid import UUID
 
@@ -59,10 +59,10 @@ def _set_up(drive: Drive) -> None:
     )
 
 
-def _user_in(drive: Drive, wanted: bool, start: str) -> str:
-    """Give an id that the control group of `pool` has, or has not."""
+def _user(drive: Drive, start: str) -> str:
+    """Give an id that does not belong to the control group of `pool`."""
     activity = drive.runtime.activity("pool", 1)
-    return next(one for one in (f"{start}{n}" for n in range(100)) if activity.held_out(one) is wanted)
+    return next(one for one in (f"{start}{n}" for n in range(100)) if not activity.held_out(one))
 
 
 def _everything(drive: Drive) -> str:
@@ -88,8 +88,8 @@ def _findings(drive: Drive) -> list[str]:
 def test_nothing_is_left_of_a_user_and_everything_adds_up(drive: Drive) -> None:
     """After the erasure no table and no key of Redis holds the id or an attribute; sums, stock and limits are as before."""
     _set_up(drive)
-    user = _user_in(drive, False, ANN)
-    other = _user_in(drive, False, "bob")
+    user = _user(drive, ANN)
+    other = _user(drive, "bob")
     for one in (user, other):
         _rich_life(drive, one)
     others = drive.rows("SELECT outcome, id FROM execution WHERE user_id = :user ORDER BY id", user=other)
@@ -119,12 +119,18 @@ def test_nothing_is_left_of_a_user_and_everything_adds_up(drive: Drive) -> None:
         (entry,) = [one for one in listing(conn, limit=1000) if one.actor == "dpo"]
     assert (entry.kind, entry.action, entry.subject, entry.request_id) == ("user", "erased", done.pseudonym, "r1")
     assert entry.after == {"deleted": done.deleted, "moved": done.moved}
+    # Whether a pseudonym would be held out says nothing of the user.
+    drive.run(
+        "UPDATE activity_version SET definition = definition || '{\"holdout_percent\": 100}' WHERE activity_code = 'pool'"
+    )
+    assert _findings(drive)
+    assert all(f"went to user {other}," in one for one in _findings(drive))
 
 
 def test_executions_follow_their_events(drive: Drive) -> None:
     """Behaviour events lose the user's id in theirs, and the executions and instances that name them say the same."""
     _set_up(drive)
-    user = _user_in(drive, False, ANN)
+    user = _user(drive, ANN)
     _rich_life(drive, user)
     named = (
         "SELECT count(*) FROM execution x JOIN event e ON (e.source, e.id) = (x.event_source, x.event_id)",
@@ -145,7 +151,7 @@ def test_executions_follow_their_events(drive: Drive) -> None:
 def test_the_same_id_begins_anew(drive: Drive) -> None:
     """Who comes again under an erased id is a new user; what was sent before is not taken a second time."""
     _set_up(drive)
-    user = _user_in(drive, False, ANN)
+    user = _user(drive, ANN)
     setup.import_users(drive.runtime, [{"user_id": user}])
     sent = acted(user)
     drive.happen(sent)
@@ -239,42 +245,38 @@ def test_a_rebuild_of_recall_goes_on_without_the_name(drive: Drive) -> None:
     assert drive.value("SELECT users FROM item_pair WHERE item_id = 'tea' AND other_id = 'milk'") == 3
 
 
+def _erased(drive: Drive, user: str) -> bool:
+    try:
+        erase_user(drive.runtime, user)
+    except NotFound:
+        return False
+    return True
+
+
 def test_users_are_erased_while_they_act(drive: Drive) -> None:
     """Erasures beside actions, visits and redemptions of the same users neither hang nor leave a sum that does not add up."""
     _set_up(drive)
-    failures: list[BaseException] = []
+    users = ("ann", "bob")
 
     def live(number: int) -> None:
-        try:
-            for _ in range(4):
-                for user in ("ann", "bob")[:: 1 if number % 2 else -1]:
-                    drive.happen(acted(user), satisfied(user))
-                    with suppress(IdempotencyConflict):  # erased while it was being answered
-                        drive.visit(user)
-        except BaseException as error:  # noqa: BLE001  # shown below
-            failures.append(error)
+        for user in 4 * users[:: 1 if number else -1]:
+            drive.happen(acted(user), satisfied(user))
+            with suppress(IdempotencyConflict):  # erased while it was being answered
+                drive.visit(user)
 
-    threads = [Thread(target=live, args=(number,)) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    erased = 0
-    while any(thread.is_alive() for thread in threads):
-        for user in ("ann", "bob"):
-            try:
-                erase_user(drive.runtime, user)
-                erased += 1
-            except NotFound:
-                continue
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(2) as pool:
+        lives = [pool.submit(live, number) for number in range(2)]
+        erased = 0
+        while not all(one.done() for one in lives):
+            erased += sum(_erased(drive, user) for user in users)
+        for one in lives:
+            one.result()
     assert erased > 2
     drive.settle()
-    for user in ("ann", "bob"):
-        try:
-            erase_user(drive.runtime, user)
-        except NotFound:
-            continue
+    for user in users:
+        _erased(drive, user)
     assert _findings(drive) == []
-    left: Any = drive.rows("SELECT user_id FROM execution UNION SELECT user_id FROM event UNION SELECT user_id FROM asset")
+    left: Any = drive.rows(
+        "SELECT user_id FROM execution UNION SELECT user_id FROM event UNION SELECT user_id FROM asset"
+    )
     assert all(user.startswith("erased:") for (user,) in left if user)

@@ -26,7 +26,7 @@ from tests.making import bought, document
 @pytest.fixture
 def app(settings: Settings) -> TacticsApp:
     """An app in this process; nobody takes its messages."""
-    made = make_app(settings)
+    made = make_app(settings.model_copy(update={"asset_wait_attempts": 1}))
     prepare_app(made)
     setup.import_activities(
         made.runtime,

@@ -135,6 +135,9 @@ def test_every_mistake_of_a_document_is_told_with_its_path(api: Client, live: Dr
         assert api.post(f"{AT}/a/publish", json=body).status_code == 422, body
     assert api.post(AT, json=[document()]).status_code == 422
     assert api.post(AT).status_code == 415
+    for address, allowed in ((AT, "GET, POST"), (f"{AT}/a", "GET, PUT"), (f"{AT}/dry-run", "POST")):
+        refused = api.delete(address)
+        assert (refused.status_code, refused.headers["allow"]) == (405, allowed)
     assert live.value("SELECT count(*) FROM activity") == 0
 
 

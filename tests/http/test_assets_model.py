@@ -19,7 +19,8 @@ steps = st.lists(
         st.sampled_from(("claim", "redeem", "release", "revoke")),
         st.sampled_from(ORDERS),
     ),
-    max_size=10,
+    min_size=2,
+    max_size=8,
 )
 
 
@@ -61,14 +62,13 @@ class Model:
         return True
 
 
-@settings(
-    max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(histories=st.lists(steps, min_size=2, max_size=4))
+@settings(max_examples=10, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(histories=st.lists(steps, min_size=1, max_size=3))
 def test_any_history_of_an_asset_is_that_of_its_model(api: Client, live: Drive, histories: list[Any]) -> None:
     """Whatever is asked of assets and their codes, in whatever order: each answer is the model's, and all adds up."""
-    live.load(running(benefits={"c18": {"kind": "coupon", "value_minor": 500}}))
     user = str(live.value("SELECT count(*) FROM instance"))
+    if user == "0":
+        live.load(running(benefits={"c18": {"kind": "coupon", "value_minor": 500}}))
     for history in histories:
         asset = give(live, user)  # a new one where the last one is used up
         paper = Model("claimed" if asset["status"] == "claimed" else "available")
@@ -79,7 +79,10 @@ def test_any_history_of_an_asset_is_that_of_its_model(api: Client, live: Drive, 
             answer = api.post(f"/v1/{kind}/{where}/{verb}", json=body)
             told = paper.does(kind, verb, order)
             assert answer.status_code == (200 if told else 409), answer.text
-            stored = api.get(f"/v1/assets/{asset['asset_id']}").json()
-            assert (stored["status"], stored["reference"]) == (paper.status, paper.order)
-            assert answer.json() == stored if told else answer.json()["asset_status"] == paper.status
+            found = answer.json()
+            assert found["status" if told else "asset_status"] == paper.status
+            if told:
+                assert (found["asset_id"], found["reference"]) == (asset["asset_id"], paper.order)
+        stored = api.get(f"/v1/assets/{asset['asset_id']}").json()
+        assert (stored["status"], stored["reference"]) == (paper.status, paper.order)
     assert audited(live) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
 
+from tactics.api.gate import Gate
 from tactics.api.idempotency import read_key
 from tactics.api.problems import Refused
 from tactics.store import lease
@@ -128,6 +131,47 @@ def test_what_would_not_be_answered_in_time_is_not_begun(driven: Maker, api_of: 
     placing._inside = 0
     assert drive.value("SELECT count(*) FROM event") == 0
     assert place(api).status_code == 200
+
+
+def test_a_full_house_refuses_at_the_door(driven: Maker, api_of: Any) -> None:
+    """With as many requests inside as may be, the next is told to come back, and whoever watches is let in."""
+    drive = driven(replay=False, api_max_requests=1)
+    held, free = threading.Event(), threading.Event()
+    gate = Gate(_held(held, free), most=1)
+
+    async def two() -> tuple[list[int], list[int]]:
+        first = asyncio.create_task(_status(gate, "/v1/placements/x"))
+        await asyncio.to_thread(held.wait, 10)
+        second, watched = await _status(gate, "/v1/placements/x"), asyncio.create_task(_status(gate, "/metrics"))
+        free.set()
+        return second, [*await first, *await watched]
+
+    assert asyncio.run(two()) == ([503], [200, 200])
+    drive.load(running(at_checkout()))
+    assert place(api_of(drive)).status_code == 200
+
+
+async def _status(app: Any, path: str) -> list[int]:
+    found: list[int] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            found.append(message["status"])
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    await app({"type": "http", "path": path}, receive, send)
+    return found
+
+
+def _held(held: threading.Event, free: threading.Event) -> Any:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        held.set()
+        await asyncio.to_thread(free.wait, 10)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    return app
 
 
 @pytest.mark.parametrize(

@@ -53,25 +53,30 @@ def _waits(limits: RateLimits, key: ApiKey, count: int) -> list[float]:
 
 def test_burst_then_rate_over_all_processes(runtime: Runtime, limits: RateLimits) -> None:
     """Of many requests at once, in several processes, exactly the burst comes in; the next after the time that was said."""
-    key = _key(rate_per_s=2.0, burst=5)
+    key = _key(rate_per_s=0.05, burst=5)
     others = [RateLimits(runtime) for _ in range(3)]
     with ThreadPoolExecutor(4) as pool:
-        found = [wait for waits in pool.map(lambda one: _waits(one, key, 10), [limits, *others]) for wait in waits]
-    assert sorted(found)[:6] == [0.0] * 5 + [sorted(found)[5]]
-    assert all(0.3 < wait <= 0.5 for wait in sorted(found)[5:])
+        found = sorted(
+            wait for waits in pool.map(lambda one: _waits(one, key, 10), [limits, *others]) for wait in waits
+        )
+    assert found[:5] == [0.0] * 5
+    assert all(10 < wait <= 20 for wait in found[5:])
+    assert 80_000 < runtime.redis.pttl("tactics:rate:k") <= 100_000  # it leaves nothing behind
     assert _waits(limits, _key("another"), 3) == [0.0] * 3  # each key for itself
-    time.sleep(wait := _waits(limits, key, 1)[0])
-    assert _waits(others[0], key, 1) == [0.0], wait
-    assert 0 < runtime.redis.pttl("tactics:rate:k") <= 2_500  # it leaves nothing behind
+    quick = _key("quick", rate_per_s=5.0, burst=2)
+    while not (wait := _waits(limits, quick, 1)[0]):
+        pass
+    time.sleep(wait)
+    assert _waits(others[0], quick, 1) == [0.0]
     for one in others:
         one.close()
 
 
 def test_without_redis_each_process_counts(alone: RateLimits) -> None:
     """Redis away: the limit holds in this process, and only the first request finds out."""
-    found = _waits(alone, _key(rate_per_s=0.5, burst=4), 6)
+    found = _waits(alone, _key(rate_per_s=0.01, burst=4), 6)
     assert found[:4] == [0.0] * 4
-    assert all(1.9 < wait <= 2.0 for wait in found[4:])
+    assert all(90 < wait <= 100 for wait in found[4:])
     assert alone._runtime.redis_breaker.tripped
 
 
@@ -130,17 +135,23 @@ def test_never_more_than_burst_and_rate(gaps: list[float], burst: int, interval:
             assert last - first + 1 <= allowed + 1e-3
 
 
-def test_the_answer_is_a_429(live: Drive, api_of: Callable[..., Any]) -> None:
+def test_the_answer_is_a_429(live: Drive, api_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks too often is told so, with whole seconds to wait; others with other keys are not."""
     api = api_of(live)
     quick = create(live.runtime, NewApiKey("quick", ("audit:read",)))
-    slow = create(live.runtime, NewApiKey("slow", ("audit:read",), rate_per_s=0.4, burst=2))
+    slow = create(live.runtime, NewApiKey("slow", ("audit:read",), rate_per_s=0.01, burst=2))
     ask = {"Authorization": f"Bearer {slow.key}"}
     answers = [api.get("/v1/rules/blocks", headers=ask) for _ in range(3)]
     assert [one.status_code for one in answers] == [200, 200, 429]
-    assert answers[2].headers["Retry-After"] == "3"
+    assert 90 < int(answers[2].headers["Retry-After"]) <= 100
     assert answers[2].headers["Content-Type"] == "application/problem+json"
     assert answers[2].json()["code"] == "rate_limited"
     assert api.get("/v1/rules/blocks", headers={"Authorization": f"Bearer {quick.key}"}).status_code == 200
     wrong = {"Authorization": f"Bearer tk_{slow.id}_{'A' * 43}"}
     assert api.get("/v1/rules/blocks", headers=wrong).status_code == 401  # who guesses uses up nothing
+
+    async def a_while(*_: object) -> float:
+        return 2.1
+
+    monkeypatch.setattr(RateLimits, "wait_s", a_while)
+    assert api.get("/v1/rules/blocks", headers=ask).headers["Retry-After"] == "3"  # earlier would be too early

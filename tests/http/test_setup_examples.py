@@ -39,6 +39,8 @@ def test_the_examples_of_openapi_are_true(api: Client) -> None:
             for at in (operation.get("requestBody", {}), *operation["responses"].values()):
                 content = at.get("content", {}).get("application/json", {})
                 for name, part in content.get("examples", {}).items():
+                    if name not in STORY:
+                        continue
                     Draft202012Validator({**content["schema"], "components": document["components"]}).validate(
                         part["value"]
                     )

@@ -143,3 +143,17 @@ def test_an_answer_without_end_is_not_read(clock: Clock, monkeypatch: pytest.Mon
     error = _gives_up(lambda: httpx.Response(202, content=endless()), retries=1)
     assert "more than 1000 bytes" in str(error)
     assert read == 4
+
+
+def test_a_batch_without_a_verdict_for_each_is_open(clock: Clock) -> None:
+    """Receipts that cannot be read, or are too few or too many, are no answer: none of the batch is called accepted."""
+    good = {"source": "shop", "id": "1", "status": "accepted"}
+    odd: list[Any] = [[good, {}], [good, None], [good, {"status": "lost"}], [good], [good] * 3, {}, None]
+    for results in odd:
+        answer = httpx.Response(202, json={"results": results})
+        transport = httpx.MockTransport(lambda _, answer=answer: answer)
+        with Producer("http://tactics", source="shop", transport=transport, retries=1) as producer:
+            receipts = producer.send_many([EVENT, EVENT])
+            with pytest.raises(GaveUp, match="an answer that cannot be read") as error:
+                next(receipts)
+        assert error.value.in_doubt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -60,11 +61,16 @@ def test_a_stream_survives_every_fault(between: Nasty, book: Book) -> None:
 def test_an_id_is_made_once(between: Nasty, book: Book) -> None:
     """A mapping without an id gets one before the first try, and is not changed; its own source stays."""
     between.faults.append(503)
-    event = {"type": "tactics.action", "source": "till", "data": {"user_id": "ann", "action": "pays", "note": "½ ☕"}}
+    event = {
+        "type": "tactics.action",
+        "id": None,
+        "source": "till",
+        "data": {"user_id": "ann", "action": "pays", "note": "½ ☕"},
+    }
     with _producer(between) as producer:
         receipt = producer.send(event)
     assert (receipt.source, receipt.status) == ("till", "accepted")
-    assert "id" not in event
+    assert event["id"] is None
     assert book.stored == {("till", receipt.id): {**event, "specversion": "1.0", "id": receipt.id}}
 
 
@@ -94,13 +100,23 @@ def test_a_rejected_event_is_told_and_holds_nobody_up(between: Nasty, book: Book
     """Alone it raises, with what is wrong; in a stream it has its receipt, whether here or there it was found bad."""
     bad = action("", "purchase", id="bad")
     unwritable = action("ann", "purchase", attributes={"at": datetime(2026, 1, 1, tzinfo=UTC)}, id="odd")
+    infinite = action("ann", "purchase", attributes={"price": float("inf")}, id="infinite")
     with _producer(between) as producer:
         with pytest.raises(Rejected, match="/data/user_id: it is empty") as rejected:
             producer.send(bad)
         with pytest.raises(Rejected, match="cannot be written as JSON") as unsent:
             producer.send(unwritable)
         assert len(between.bodies) == 1
-        stream: list[Any] = [_buys(0), unwritable, bad, "no mapping", _buys(1), _buys(0, at=None), _buys(0, quantity=9)]
+        stream: list[Any] = [
+            _buys(0),
+            unwritable,
+            bad,
+            "no mapping",
+            infinite,
+            _buys(1),
+            _buys(0),
+            _buys(0, quantity=9),
+        ]
         receipts = list(producer.send_many(stream))
     assert rejected.value.problems == [{"path": "/data"}]
     assert rejected.value.events == (("shop", "bad"),)
@@ -111,6 +127,7 @@ def test_a_rejected_event_is_told_and_holds_nobody_up(between: Nasty, book: Book
         ("odd", "rejected"),
         ("bad", "rejected"),
         ("", "rejected"),
+        ("infinite", "rejected"),
         ("order-1", "accepted"),
         ("order-0", "duplicate"),
         ("order-0", "rejected"),
@@ -137,6 +154,10 @@ def test_a_stream_is_sent_as_it_is_read(between: Nasty) -> None:
         assert len(between.bodies) == 6
         assert list(producer.send_many([])) == []
         assert len(between.bodies) == 6
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            del receipts
+        assert warned == []
         with pytest.warns(UserWarning, match="nothing was sent"):
             producer.send_many(endless()).__del__()
 
@@ -155,6 +176,13 @@ def test_a_batch_is_cut_where_it_is_too_large(between: Nasty, book: Book, monkey
     assert receipts[4].reason is not None
     assert len(book.stored) == 11
     assert max(map(len, between.bodies)) <= 5_000 + len("[]") + 11
+    between.bodies.clear()
+    between.handle = inner
+    with _producer(between) as producer:
+        assert (
+            len(list(producer.send_many(_buys(number, attributes={"note": "x" * 800}) for number in range(20)))) == 20
+        )
+    assert [len(json.loads(body)) for body in between.bodies] == [5, 5, 5, 5]
 
 
 @pytest.mark.parametrize("status", [200, 301, 400, 404, 415, 418, 500, 599])

@@ -52,7 +52,9 @@ SILENT = (
 def _set_up(drive: Drive) -> str:
     """Load an activity with a rule, grant once, fill the catalogue; give the asset's id."""
     coupon = {"kind": "coupon", "value_minor": 500, "stock": 10, "validity_s": 86_400}
-    drive.load(at_checkout(limits={"per_user": 3}, benefits={"c18": coupon}), {"behaviour_rules": {"bought": bought(1)}})
+    drive.load(
+        at_checkout(limits={"per_user": 3}, benefits={"c18": coupon}), {"behaviour_rules": {"bought": bought(1)}}
+    )
     setup.import_users(drive.runtime, [{"user_id": "private-user", "segment": "private-segment"}])
     setup.import_items(drive.runtime, [{"item_id": "i1"}, {"item_id": "i2"}])
     setup.import_item_sets(drive.runtime, {"tea": ["i1", "i2"]})

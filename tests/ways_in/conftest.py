@@ -29,7 +29,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("package.json", "package-lock.json"):
         shutil.copy(HERE / name, folder)
     quiet = ["--no-audit", "--no-fund", "--no-update-notifier", "--fetch-retries=5"]
-    assert npm(["ci", "--ignore-scripts", *quiet], cwd=folder) == 0
+    assert npm(["ci", "--ignore-scripts", *quiet], cwd=folder, timeout=2 * PATIENCE_S) == 0
     return folder / "node_modules"
 
 

@@ -99,7 +99,10 @@ def test_a_worker_serves_what_its_processes_count(celery_setup: CeleryTestSetup,
     found = _counts(shop)
     assert found['tactics_events_routed_total{type="behaviour"}'] == 1
     assert found['tactics_executions_total{link="prepare",outcome="prepared"}'] == 1
-    assert {file.name.split("_")[0] for file in Path(shop.app.settings.metrics_dir).iterdir()} >= {"counter", "histogram"}
+    assert {file.name.split("_")[0] for file in Path(shop.app.settings.metrics_dir).iterdir()} >= {
+        "counter",
+        "histogram",
+    }
 
 
 def _counts(shop: Shop) -> dict[str, float]:

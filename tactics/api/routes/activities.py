@@ -44,7 +44,7 @@ READING = needs("activities:edit", "activities:publish", "audit:read")
 EDITING = needs("activities:edit")
 PUBLISHING = needs("activities:publish")
 Publish = Annotated[bool, Query(description="make it live; needs the scope activities:publish too")]
-_OF_EDIT = described(400, 408, 409, 412, 413, 415, 422)
+_OF_EDIT = described(400, 408, 409, 413, 415, 422)
 _OF_VERB = described(400, 404, 408, 409, 413, 415, 422)
 
 
@@ -106,7 +106,9 @@ def show_activity(app: Tactics, code: ActivityCode, response: Response) -> Activ
 
 
 @router.put(
-    "/{code}", dependencies=[EDITING], responses={**answered("edited", new=ActivitySaved, tagged=True), **_OF_EDIT}
+    "/{code}",
+    dependencies=[EDITING],
+    responses={**answered("edited", new=ActivitySaved, tagged=True), **described(412), **_OF_EDIT},
 )
 def put_activity(
     runtime: Acting,

@@ -1,4 +1,4 @@
-"""`/v1/activities/{activity}/benefits`: how much of each there is, and giving it more while the activity runs."""
+"""`/v1/activities/{code}/benefits`: how much of each there is, and giving it more while the activity runs."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from tactics.domain.activity import Code
 from tactics.domain.catalogue import Name
 from tactics.flows import stock as flow
 
-router = APIRouter(prefix="/v1/activities/{activity}/benefits", tags=["benefits"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1/activities/{code}/benefits", tags=["benefits"], route_class=StrictRoute)
 ActivityCode = Annotated[Code, Path(description="the activity's code", examples=["welcome"])]
 BenefitCode = Annotated[Name, Path(description="the benefit's code", examples=["five_off"])]
 READING = needs("activities:edit", "activities:publish", "grants:operate", "audit:read")
 
 
 @router.get("", dependencies=[READING], responses={**told(200, examples.STOCK), **described(404, 422)})
-def list_benefits(app: Tactics, activity: ActivityCode) -> StockList:
+def list_benefits(app: Tactics, code: ActivityCode) -> StockList:
     """List an activity's benefits: what is declared, added, granted or reserved, and left."""
-    found = flow.stock_of(app.runtime, activity)
+    found = flow.stock_of(app.runtime, code)
     return StockList(benefits=[StockAnswer.model_validate(one.to_json()) for one in found])
 
 
@@ -45,17 +45,17 @@ def list_benefits(app: Tactics, activity: ActivityCode) -> StockList:
 )
 def move_stock(
     runtime: Acting,
-    activity: ActivityCode,
+    code: ActivityCode,
     benefit: BenefitCode,
     body: Annotated[MovementRequest, Body(openapi_examples=sent(top_up=examples.TO_MOVE))],
 ) -> MovementAnswer:
     """Add stock to a benefit, or take back what nobody has got yet, beside what the activity's document declares.
 
-    With an `id`, the same again is the same movement, and another movement under it is a 409 `idempotency_conflict`. To
+    With an `id`, the same again is the same movement, and another movement under it is a 422 `idempotency_conflict`. To
     take back more than remains is a 409, with `remaining` and `least`, the smallest `delta` there can be. An unlimited
     benefit has no stock to move (409).
     """
-    moved = flow.move_stock(runtime, activity, benefit, delta=body.delta, reason=body.reason, key=body.id)
+    moved = flow.move_stock(runtime, code, benefit, delta=body.delta, reason=body.reason, key=body.id)
     return moved_shown(moved)
 
 
@@ -65,9 +65,9 @@ def move_stock(
     responses={**told(200, examples.MOVEMENTS), **described(404, 422)},
 )
 def list_movements(
-    app: Tactics, activity: ActivityCode, benefit: BenefitCode, limit: Limit = 50, cursor: Cursor = None
+    app: Tactics, code: ActivityCode, benefit: BenefitCode, limit: Limit = 50, cursor: Cursor = None
 ) -> MovementList:
     """List the movements of a benefit's stock, the newest first: who moved how much, when and why."""
-    found = flow.movements_of(app.runtime, activity, benefit, before=read_number(cursor), limit=limit + 1)
+    found = flow.movements_of(app.runtime, code, benefit, before=read_number(cursor), limit=limit + 1)
     rows, following = page(found, limit, lambda one: [str(one.id)])
     return MovementList(movements=[movement_shown(one) for one in rows], next_cursor=following)

@@ -124,7 +124,7 @@ async def place(
         deadline_ms=deadline,
     )
     placing: Placing = request.app.state.placing
-    found = await placing.answer(wanted)
+    found = await placing.answer(wanted, getattr(request.state, "arrived_at", None))
     if not found.complete:
         return _json({"execution_ids": list(found.execution_ids)}, 202)
     if all_busy(found):

@@ -52,7 +52,7 @@ router = APIRouter(prefix="/v1/plays", tags=["plays"], route_class=StrictRoute)
 READING = needs("activities:edit", "activities:publish", "audit:read")
 EDITING = needs("activities:edit")
 PUBLISHING = needs("activities:publish")
-_OF_EDIT = described(400, 408, 409, 412, 413, 415, 422)
+_OF_EDIT = described(400, 408, 409, 413, 415, 422)
 _OF_VERB = described(400, 404, 408, 409, 413, 415, 422)
 
 
@@ -95,7 +95,9 @@ def show_play(app: Tactics, code: PlayCode, response: Response) -> PlayAnswer:
 
 
 @router.put(
-    "/{code}", dependencies=[EDITING], responses={**answered("play_edited", new=PlaySaved, tagged=True), **_OF_EDIT}
+    "/{code}",
+    dependencies=[EDITING],
+    responses={**answered("play_edited", new=PlaySaved, tagged=True), **described(412), **_OF_EDIT},
 )
 def put_play(
     runtime: Acting,

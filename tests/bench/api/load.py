@@ -149,7 +149,6 @@ class Run:
         self._free = deque(self._lines.values())
         self._waiting: deque[tuple[int, float]] = deque()
         self._next = order.first
-        self._sent_all = False
 
     def _line(self) -> _Line:
         return _Line(self.order.port, self._poll)
@@ -161,12 +160,11 @@ class Run:
         for seconds, rate in self.order.phases:
             until = time.perf_counter() + seconds
             self._open(until, 1 / rate) if rate else self._closed(until)
-        self._sent_all = True
-        self.answers.unsent = len(self._waiting)
-        self._waiting.clear()
         end = time.perf_counter() + self.order.patience_s
-        while len(self._free) < len(self._lines) and time.perf_counter() < end:
+        while (self._waiting or len(self._free) < len(self._lines)) and time.perf_counter() < end:
+            self._send_waiting()
             self._look(_LOOK_S)
+        self.answers.unsent = len(self._waiting)
         for line in self._lines.values():
             if line.number >= 0:
                 self._note(line, NO_ANSWER, good=False, told_when=False)
@@ -189,9 +187,12 @@ class Run:
             while due <= now and due < until and not self._enough():
                 self._waiting.append((self._take(), due))
                 due += gap_s
-            while self._waiting and self._free:
-                self._send(self._free.popleft(), *self._waiting.popleft())
+            self._send_waiting()
             self._look(due - time.perf_counter())
+
+    def _send_waiting(self) -> None:
+        while self._waiting and self._free:
+            self._send(self._free.popleft(), *self._waiting.popleft())
 
     def _enough(self) -> bool:
         return bool(self.order.most) and self._next - self.order.first >= self.order.most
@@ -233,7 +234,7 @@ class Run:
         if not good and not self.answers.sample:
             self.answers.sample = f"{asked.name}: {status} {body[:_SHOWN].decode(errors='replace')}"
         self._note(line, status, good=good, told_when=b"\nretry-after:" in head.lower())
-        if not self._sent_all and self._waiting:
+        if self._waiting:
             self._send(line, *self._waiting.popleft())
         else:
             self._free.append(line)

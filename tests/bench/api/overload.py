@@ -27,7 +27,6 @@ from tests.bench.api import asked
 from tests.bench.api.load import NO_ANSWER, Answers
 from tests.bench.api.sending import Sender, percentile, sender
 from tests.bench.api.serving import Served, serving
-from tests.bench.stage import until_done
 
 SECONDS, BEFORE_S, AFTER_S, SATURATING_S = 60.0, 10.0, 30.0, 10.0
 TIMES = 3.0
@@ -47,11 +46,18 @@ class Found:
 
     figures: dict[str, float] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+    slow: list[str] = field(default_factory=list)
+    """What took too long: on a machine that has other things to do, that is no mistake of the API's."""
 
     def expect(self, holds: bool, what: str) -> None:
         """Note what is wrong unless it holds."""
         if not holds:
             self.wrong.append(what)
+
+    def expect_soon(self, holds: bool, what: str) -> None:
+        """Note what is slow unless it holds."""
+        if not holds:
+            self.slow.append(what)
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,7 @@ def run(served: Served, load: Sender, phases: Phases) -> Found:
     for seconds in (phases.saturating_s / 4, phases.saturating_s):  # the first warms up
         first = load.send(port, kinds, SATURATING_CONNECTIONS, [(seconds, 0.0)])
         saturation = sum(first.good) / first.ran_s
-    with served.app.runtime.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        until_done(served, conn)
+    served.until_done()
     grants = served.value(_GRANTS)
     rates = [(phases.before_s, 0.5), (phases.overload_s, TIMES), (phases.after_s, 0.5)]
     answers = load.send(port, kinds, CONNECTIONS, [(seconds, share * saturation) for seconds, share in rates])
@@ -118,7 +123,7 @@ def _look_at_the_overload(found: Found, answers: Answers, phases: Phases, deadli
     found.expect(not answers.unsent, f"{answers.unsent} requests found no free connection")
     found.expect(bool(events) and bool(placements), "nothing at all got through")
     slowest = found.figures.get("overload_placement_max_ms", 0.0)
-    found.expect(slowest <= deadline_ms, f"a placement was answered after {slowest:.0f} ms, past {deadline_ms} ms")
+    found.expect_soon(slowest <= deadline_ms, f"a placement was answered after {slowest:.0f} ms, past {deadline_ms} ms")
 
 
 def _latencies(answers: Answers, name: str, which: Sequence[int]) -> dict[str, float]:
@@ -151,7 +156,7 @@ def _look_at_the_recovery(found: Found, answers: Answers, phases: Phases) -> Non
         "recovered_after_s": recovered_s,
         "refused_after_the_overload": sum(answers.status[one] in REFUSED for one in after),
     }
-    found.expect(recovered_s <= min(RECOVERY_S, phases.after_s - 1), f"it took {recovered_s:.0f} s to recover")
+    found.expect_soon(recovered_s <= min(RECOVERY_S, phases.after_s - 1), f"it took {recovered_s:.0f} s to recover")
 
 
 def _by_second(answers: Answers) -> dict[int, tuple[float, bool]]:
@@ -168,8 +173,8 @@ def _by_second(answers: Answers) -> dict[int, tuple[float, bool]]:
 
 def _look_at_what_is_stored(found: Found, served: Served, answers: Answers, grants_before: int) -> None:
     """Every accepted event is routed, nothing that was refused is stored, and each shown grant is there once."""
-    with served.app.runtime.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        until_done(served, conn)
+    served.until_done()
+    with served.app.runtime.engine.connect() as conn:
         routed = set(conn.execute(_ROUTED, {"source": asked.SOURCE}).scalars())
         stored = set(conn.execute(_STORED, {"source": asked.SOURCE}).scalars())
     with served.app.runtime.engine.connect() as conn:
@@ -177,12 +182,15 @@ def _look_at_what_is_stored(found: Found, served: Served, answers: Answers, gran
     single = answers.positions("single")
     accepted = {_id(answers, one) for one in single if answers.good[one]}
     refused = {_id(answers, one) for one in single if answers.status[one] in REFUSED}
-    shown = sum(bool(answers.good[one]) for one in answers.positions("granted"))
+    placements = answers.positions("granted")
+    shown = sum(answers.good[one] for one in placements)
+    untold = sum(answers.status[one] in {202, NO_ANSWER} for one in placements)
     granted = served.value(_GRANTS) - grants_before
     found.figures |= {"accepted_events": len(accepted), "grants": granted}
     found.expect(accepted <= routed, f"{len(accepted - routed)} accepted events have not been routed")
     found.expect(not refused & stored, f"{len(refused & stored)} refused events are stored")
-    found.expect(granted == shown, f"{shown} grants were shown, and {granted} are there")
+    # What was given up at the deadline, or not answered, may have been committed just before.
+    found.expect(shown <= granted <= shown + untold, f"{shown} grants were shown, and {granted} are there")
     found.expect(not troubles, f"the audit finds: {troubles[:3]}")
 
 
@@ -197,16 +205,15 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
     args = parser.parse_args()
     with serving() as served, sender(served.key) as load:
-        served.start_api()
-        served.start_workers()
+        served.start_all(2)
         found = run(served, load, Phases(overload_s=args.seconds))
     for name, value in found.figures.items():
         print(f"{name:45} {value:.4g}")
     if args.json:
-        args.json.write_text(json.dumps({**found.figures, "wrong": found.wrong}, indent=2) + "\n")
-    for one in found.wrong:
-        print(f"wrong: {one}", file=sys.stderr)
-    return 1 if found.wrong else 0
+        args.json.write_text(json.dumps({**found.figures, "wrong": found.wrong, "slow": found.slow}, indent=2) + "\n")
+    for one in (*found.wrong, *found.slow):
+        print(f"not as it should be: {one}", file=sys.stderr)
+    return 1 if found.wrong or found.slow else 0
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from itertools import count
 
 from tests.bench.api import asked
 from tests.bench.api.ingest import faster_form
+from tests.bench.api.load import Answers
 from tests.bench.api.sending import Sender, percentile, sender
 from tests.bench.api.serving import Served, serving
 from tests.bench.api.size import Size
@@ -66,19 +67,20 @@ def _round(
     served: Served, load: Sender, size: Size, ports: tuple[int, int], regular: asked.Asked
 ) -> tuple[dict[str, float], int]:
     """Take one of each; gives the figures, and how many were granted."""
-    quiet = {"connections": _QUIET_LINES, "seconds": size.quiet_s, "rate": size.quiet_rate}
     bare_port, port = ports
-    bare = load.open(bare_port, asked.bare(), **quiet)
-    ours = load.open(port, asked.granted(), **quiet)
+
+    def quiet(port: int, *kinds: asked.Asked) -> Answers:
+        return load.open(port, *kinds, connections=_QUIET_LINES, seconds=size.quiet_s, rate=size.quiet_rate)
+
+    bare = quiet(bare_port, asked.bare())
+    ours = quiet(port, asked.granted())
     nothing = asked.not_matched()
-    mixed = load.open(port, asked.granted(), nothing, regular, nothing, regular, **quiet)
+    mixed = quiet(port, asked.granted(), nothing, regular, nothing, regular)
     cpu = served.cpu_s("api")
     closed = load.closed(port, asked.granted(), connections=size.connections, seconds=size.loaded_s / 2)
     cost_ms = (served.cpu_s("api") - cpu) / len(closed.numbers) * 1000
     saturation = len(closed.numbers) / closed.ran_s
-    loaded = load.open(
-        port, asked.granted(), connections=size.connections, seconds=size.loaded_s, rate=saturation / 2
-    )
+    loaded = load.open(port, asked.granted(), connections=size.connections, seconds=size.loaded_s, rate=saturation / 2)
     bare_p50, p50 = statistics.median(bare.latencies_ms()), statistics.median(ours.latencies_ms())
     loaded_p50, loaded_p99 = (percentile(loaded.latencies_ms(), percent) for percent in (50, 99))
     granted = sum(len(one.latencies_ms("granted")) for one in (ours, mixed, closed, loaded))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from tests.bench.api.asked import Asked
 from tests.bench.api.load import Answers, Order, loader
@@ -12,6 +13,7 @@ from tests.bench.clients import Clients, clients
 from tests.bench.stage import MeasureFailed
 
 _APART = 1_000_000
+_AS_LONG_AS_IT_TAKES_S = 150.0
 
 
 class Sender:
@@ -57,8 +59,15 @@ class Sender:
     ) -> Answers:
         """Send as an `Order` says; whatever comes back is given."""
         self._first += _APART
-        order = Order(port, [one.bearing(self._key) for one in kinds], self._first, connections, phases, patience_s, most)
-        (found,) = self._process.ask([order])
+        return self._ask(Order(port, kinds, self._first, connections, phases, patience_s, most))
+
+    def again(self, port: int, answers: Answers, kinds: Sequence[Asked], connections: int) -> Answers:
+        """Send the same requests once more, as callers do who were refused or not answered; in a closed loop."""
+        phases = [(_AS_LONG_AS_IT_TAKES_S, 0.0)]
+        return self._ask(Order(port, kinds, answers.first, connections, phases, most=len(answers.numbers)))
+
+    def _ask(self, order: Order) -> Answers:
+        (found,) = self._process.ask([replace(order, asked=[one.bearing(self._key) for one in order.asked])])
         if not isinstance(found, Answers) or not found.numbers:
             raise MeasureFailed("nothing was sent")
         return found

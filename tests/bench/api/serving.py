@@ -9,7 +9,7 @@ import http.client
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,12 @@ from tests.bench.api import asked, bare
 from tests.bench.stage import MeasureFailed, until
 
 TACTICS = [sys.executable, "-c", "from tactics.cli import main; main()"]
-_READY_S = 60.0
+_READY_S, _GRACE_S = 60.0, 2.0
+# From small partial indexes: looking often costs little.
+_UNFINISHED = """
+    SELECT (SELECT count(*) FROM event WHERE next_attempt_at IS NOT NULL)
+        + (SELECT count(*) FROM execution WHERE next_attempt_at IS NOT NULL)
+"""
 
 
 @dataclass
@@ -48,27 +53,38 @@ class Served:
     """An API key that may send events and call placements."""
     ports: dict[str, int] = field(default_factory=dict)
 
-    def start_api(self, name: str = "api") -> int:
+    def start_api(self) -> int:
         """Start `tactics api`; gives its port once it answers."""
         port = free_port()
-        return self._start(name, [*TACTICS, "api", "--host", LOOPBACK, "--port", str(port)], port)
+        self._start("api", [*TACTICS, "api", "--host", LOOPBACK, "--port", str(port)])
+        return self._ready("api", port)
 
     def start_bare(self, form: str) -> int:
         """Start a form of the baseline; gives its port once it answers."""
         port = free_port()
         url = self.settings.database_url.replace("postgresql+psycopg://", "postgresql://")
         module = [sys.executable, "-m", "tests.bench.api.bare"]
-        return self._start(f"bare_{form}", [*module, "--form", form, "--url", url, "--port", str(port)], port)
+        self._start(f"bare_{form}", [*module, "--form", form, "--url", url, "--port", str(port)])
+        return self._ready(f"bare_{form}", port)
 
-    def start_workers(self, processes: int = 2) -> None:
-        """Start a worker and beat."""
-        home = self.settings.home
-        command = worker_command(name="bench@%h", processes=processes, log_level="WARNING")
-        self.supervisor.start("worker", command, self.env, restart=False, log=home / "worker.log")
-        self.supervisor.start(
-            "beat", beat_command(log_level="WARNING"), self.env, restart=False, log=home / "beat.log"
-        )
+    def start_all(self, processes: int) -> None:
+        """Start `tactics api`, a worker of so many processes and beat, and wait for all of them."""
+        self._start("worker", worker_command(name="bench@%h", processes=processes, log_level="WARNING"))
+        self._start("beat", beat_command(log_level="WARNING"))
+        self.start_api()
         until(self._worker_answers, "the worker to answer")
+
+    def until_done(self) -> None:
+        """Wait until every event and execution has ended.
+
+        Raises:
+            MeasureFailed: they do not.
+        """
+        until(self._is_done, "the events to be worked on")
+
+    def _is_done(self) -> bool:
+        self.supervisor.check()
+        return not self.value(_UNFINISHED)
 
     def pid(self, name: str) -> int:
         """Give the process of what was started."""
@@ -98,10 +114,12 @@ class Served:
             for one in statements:
                 conn.execute(text(one))
 
-    def _start(self, name: str, command: list[str], port: int) -> int:
+    def _start(self, name: str, command: Sequence[str]) -> None:
         log = self.settings.home / f"{name}.log"
         self.supervisor.start(name, command, self.env, restart=False, log=log)
-        until(lambda: self._answers(port), f"{name} to answer; its log is {log}", _READY_S)
+
+    def _ready(self, name: str, port: int) -> int:
+        until(lambda: self._answers(port), f"{name} to answer", _READY_S)
         self.ports[name] = port
         return port
 
@@ -143,7 +161,7 @@ def served_over(settings: Settings) -> Iterator[Served]:
     try:
         setup.import_activities(app.runtime, [scene.document(), asked.activity()], publish=True)
         key = api_key.create(app.runtime, NewApiKey("bench", ("events:write", "placements:call"))).key
-        with Supervisor() as supervisor:
+        with Supervisor(grace_s=_GRACE_S) as supervisor:
             yield Served(settings, app, supervisor, _environment(settings), key)
     finally:
         app.runtime.close()
