@@ -18,7 +18,9 @@ Row = TypeVar("Row")
 
 MOST = 200
 Limit = Annotated[int, Query(ge=1, le=MOST, description="at most so many")]
-Cursor = Annotated[str | None, Query(max_length=2_000, description="`next_cursor` of the page before")]
+Cursor = Annotated[
+    str | None, Query(pattern=r"^[A-Za-z0-9_-]+$", max_length=2_000, description="`next_cursor` of the page before")
+]
 
 
 def read_cursor(cursor: str | None, parts: int) -> list[Any] | None:

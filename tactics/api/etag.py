@@ -10,8 +10,14 @@ from fastapi import Header
 
 from tactics.errors import PreconditionFailed
 
-IfMatch = Annotated[str, Header(alias="If-Match", description="the ETag of what is edited: refused if it has changed")]
-IfNoneMatch = Annotated[str, Header(alias="If-None-Match", description="`*`: only if there is none yet")]
+# ETags as RFC 9110 has them in section 8.8.3, or `*`; empty is no condition.
+_TAG = r'(W/)?"[!#-~]*"'
+TAGS = rf"^(\*|{_TAG}( ?, ?{_TAG})*)?$"
+IfMatch = Annotated[
+    str,
+    Header(alias="If-Match", pattern=TAGS, description="the ETag of what is edited: refused if it has changed"),
+]
+IfNoneMatch = Annotated[str, Header(alias="If-None-Match", pattern=TAGS, description="`*`: only if there is none yet")]
 
 
 def etag(*state: object) -> str:

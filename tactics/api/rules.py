@@ -15,8 +15,9 @@ from fastapi import APIRouter, Body, Header, Query, Response
 from tactics import rules
 from tactics.api import examples
 from tactics.api.body import StrictRoute
+from tactics.api.etag import TAGS
 from tactics.api.kept import KeptRules
-from tactics.api.language import match, preferred
+from tactics.api.language import WELL_FORMED, match, preferred, ranges_of
 from tactics.api.limits import MAX_LOOKS, MAX_PRICE_LOOKS, PRICE_READING, looks
 from tactics.api.problems import Refused, described
 from tactics.api.schemas import (
@@ -34,6 +35,11 @@ router = APIRouter(prefix="/v1/rules", tags=["rules"], route_class=StrictRoute)
 
 _OF_BODY = described(400, 408, 413, 415, 422)
 _KEPT = KeptRules()
+
+
+def _known_languages(schema: dict[str, Any]) -> None:
+    """Say which there are when OpenAPI is asked for: plugins are loaded by then."""
+    schema["pattern"] = ranges_of(rules.default_registry.languages)
 
 
 # Plain functions: FastAPI runs them in threads, and the event loop goes on meanwhile.
@@ -88,10 +94,16 @@ def price(asked: Annotated[PriceRequest, Body(openapi_examples=examples.asked(ex
 )
 def blocks(
     language: Annotated[
-        str | None, Query(description="en, zh, or another that a plugin has words in", examples=["zh"])
+        str | None,
+        Query(
+            pattern=WELL_FORMED,
+            description="en, zh, or another that a plugin has words in",
+            examples=["zh"],
+            json_schema_extra=_known_languages,
+        ),
     ] = None,
     accept_language: Annotated[str, Header(description="counts where `language` is left out")] = "",
-    if_none_match: Annotated[str, Header(description="the ETag of what the caller has")] = "",
+    if_none_match: Annotated[str, Header(pattern=TAGS, description="the ETag of what the caller has")] = "",
 ) -> Response:
     """List the blocks that rules are built from: words, and a JSON Schema of the parameters."""
     known = rules.default_registry.languages

@@ -5,20 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from tactics.api.limits import MAX_RULES
+from tactics.domain.plain import as_whole
 from tactics.rules.value import show
 
 # Rules and facts are the engine's to read: it says better what is wrong with them, and where.
-RuleData = Annotated[
-    Any, Field(description="a rule, as docs/reference/rules.md has it", json_schema_extra={"type": "object"})
-]
+RuleData = Annotated[Any, Field(description="a rule, as docs/reference/rules.md has it")]
 FactsData = Annotated[
     dict[str, Any],
     Field(description="user, event, order, items, behaviours, placement, scene, now, timezone: all may be left out"),
 ]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+_TEXT = {"type": ["string", "null"]}
+_PIECES = {"type": "integer", "minimum": 0}
+# What prices are worked out from; anything else about a line is for rules to look at.
+_LINE = {
+    "type": "object",
+    "properties": {
+        "price_minor": _PIECES,
+        "quantity": {**_PIECES, "type": ["integer", "null"]},
+        **dict.fromkeys(("item_id", "sku", "batch", "sales_channel"), _TEXT),
+        "category": {"type": ["string", "array", "null"], "items": {"type": "string"}},
+    },
+    "required": ["price_minor"],
+}
+ORDER: dict[str, Any] = {
+    "type": "object",
+    "properties": {"currency": _TEXT, "lines": {"type": "array", "items": _LINE}},
+    "required": ["lines"],
+}
+WHOLE = BeforeValidator(as_whole)
+"""JSON's integers: a strict reader would refuse 2.0, which is one of them."""
 ItemId = Annotated[str | None, Field(description="the current item, where rules are evaluated per item")]
 _SHOWN_KEYS = 3
 
@@ -50,6 +69,16 @@ class NamedRule(Asked):
 class EvaluateRequest(Asked):
     """Facts, and either one `rule` or many `rules`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "additionalProperties": False,
+            "oneOf": [
+                {"required": ["rule"], "properties": {"rules": {"type": "null"}, "matched_only": {"const": False}}},
+                {"required": ["rules"], "properties": {"rules": {"type": "array"}}, "not": {"required": ["rule"]}},
+            ],
+        }
+    )
+
     rule: RuleData = None
     rules: Annotated[list[NamedRule], Field(min_length=1, max_length=MAX_RULES)] | None = None
     facts: FactsData
@@ -76,7 +105,7 @@ class CheckRequest(Asked):
 class PriceRequest(Asked):
     """An order, and the rules that compete over its price."""
 
-    order: Annotated[Any, Field(description="`{currency?, lines: […]}`", json_schema_extra={"type": "object"})]
+    order: Annotated[Any, Field(description="`{currency?, lines: […]}`", json_schema_extra=ORDER)]
     rules: Annotated[
         list[Any],
         Field(

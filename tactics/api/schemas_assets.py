@@ -6,22 +6,15 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from tactics.api.schemas import Asked
+from tactics.api.schemas import ORDER, Asked
 from tactics.domain.asset import AssetStatus
 from tactics.domain.catalogue import Name
 from tactics.domain.code import NotValid
+from tactics.domain.moment import Moment
 from tactics.flows.asset import Held
 
-
-def _as_text(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("a time in ISO 8601, with its time zone, belongs here")  # noqa: TRY004  # pydantic tells it
-    return value
-
-
-Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_as_text)]
 Reference = Annotated[
     Name | None,
     Field(description="the order's id: for the same order it is redeemed once, for another one it is refused"),
@@ -52,7 +45,7 @@ class ValidateRequest(CodeRequest):
     """Whose code it has to be, and what it is for."""
 
     order: Annotated[
-        dict[str, Any] | None,
+        Annotated[dict[str, Any], Field(json_schema_extra=ORDER)] | None,
         Field(description="`{currency?, lines: [{price_minor, quantity?, item_id?, …}]}`, as a placement has it"),
     ] = None
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from tactics.api.schemas import Asked
+from tactics.api.schemas import WHOLE, Asked
 from tactics.domain.activity import Minor
 from tactics.domain.catalogue import Attributes, Name
 
@@ -49,7 +49,7 @@ class ItemRequest(Asked):
 
     category: Name | None = None
     title: Annotated[Name | None, Field(description="its id when left out")] = None
-    price_minor: Minor | None = None
+    price_minor: Annotated[Minor | None, WHOLE] = None
     currency: Currency | None = None
     attributes: Given = Field(default_factory=dict)
 

@@ -7,12 +7,13 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tactics.api.schemas import Asked
+from tactics.api.schemas import WHOLE, Asked
 from tactics.domain.asset import AssetStatus
 from tactics.domain.catalogue import Name
 from tactics.flows.stock import MOST_STOCK, Moved
+from tactics.store.stock import DECLARED
 from tactics.store.stock_movements import Movement
 
 State = Literal["granted", "pending", "unknown", "parked", "refused"]
@@ -89,8 +90,20 @@ class GrantList(BaseModel):
 class MovementRequest(Asked):
     """How much more of a benefit there is to be, or how much less, and why."""
 
-    delta: Annotated[int, Field(ge=-MOST_STOCK, le=MOST_STOCK, description="not 0", examples=[500])]
-    reason: Annotated[Name, Field(description="for people; not `import`, which is what documents cause")]
+    delta: Annotated[
+        int,
+        Field(
+            ge=-MOST_STOCK, le=MOST_STOCK, description="not 0", json_schema_extra={"not": {"const": 0}}, examples=[500]
+        ),
+        WHOLE,
+    ]
+    reason: Annotated[
+        Name,
+        Field(
+            description=f"for people; not `{DECLARED}`, which is what documents cause",
+            json_schema_extra={"not": {"const": DECLARED}},
+        ),
+    ]
     id: Annotated[Name | None, Field(description="the caller's: the same again is the same movement")] = None
 
 
@@ -161,12 +174,16 @@ class ParkedList(BaseModel):
 class RetryRequest(Asked):
     """Which to try once more: `ids`, or `all`."""
 
-    ids: Annotated[list[str], Field(min_length=1, max_length=MOST_IDS)] | None = None
-    all: Literal[True] | None = None
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False, "minProperties": 1, "maxProperties": 1})
+
+    ids: Annotated[list[str] | None, Field(min_length=1, max_length=MOST_IDS, description="as the list has them")] = (
+        None
+    )
+    all: Annotated[Literal[True] | None, Field(description="everything that is parked")] = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
-        if (self.ids is None) == (self.all is None):
+        if len(self.model_fields_set) != 1 or (self.ids is None and self.all is None):
             raise ValueError("exactly one of `ids` and `all` is needed")
         return self
 

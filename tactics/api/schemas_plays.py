@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Body, Path, Query
 from pydantic import BaseModel, Field
 
-from tactics.api.schemas import Asked
+from tactics.api.schemas import WHOLE, Asked
 from tactics.api.schemas_setup import Change, Status
 from tactics.domain.activity import MOST_INTEGER, Code
 
@@ -25,7 +25,7 @@ class BehaviourRuleRequest(Asked):
 
     rule: Annotated[dict[str, Any], Field(description="what user actions must add up to")]
     cooldown_s: Annotated[
-        int, Field(ge=0, le=MOST_INTEGER, description="how long after its event there is no other, in seconds")
+        int, Field(ge=0, le=MOST_INTEGER, description="how long after its event there is no other, in seconds"), WHOLE
     ] = 0
     enabled: Annotated[
         bool | None, Field(description="whether user actions are checked against it; as it is when left out")

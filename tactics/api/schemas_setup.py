@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Body, Path, Query
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from tactics.api.schemas import Asked, EffectAnswer, FactsData, PriceAnswer, ReasonAnswer
+from tactics.api.schemas import WHOLE, Asked, EffectAnswer, FactsData, PriceAnswer, ReasonAnswer
 from tactics.domain.activity import MOST_INTEGER, Code
 from tactics.flows.activity import Difference as Compared
 from tactics.store.versions import Version as StoredVersion
@@ -26,7 +26,7 @@ After = Annotated[
     int | None, Query(ge=1, le=MOST_INTEGER, description="the later version; the newest draft, or what is current")
 ]
 Draft = Annotated[bool, Query(description="save a new version without making it current")]
-Version = Annotated[int | None, Field(ge=1, le=MOST_INTEGER)]
+Version = Annotated[int | None, Field(ge=1, le=MOST_INTEGER), WHOLE]
 ActivityData = Annotated[
     dict[str, Any], Body(description="an activity's document, as docs/reference/activity.md has it")
 ]

@@ -31,7 +31,7 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "tactics_events_overdue_seconds": ("For how long the event has been due that was due first.", ()),
     "tactics_executions_waiting": ("Executions that have not ended; counted up to 100,000.", ()),
     "tactics_executions_overdue_seconds": ("For how long the execution has been due that was due first.", ()),
-    "tactics_parked": ("Events and executions given up on, until an operator tries them again.", ("what",)),
+    "tactics_parked_waiting": ("Events and executions given up on, until an operator tries them again.", ("what",)),
     "tactics_unreconciled": ("Answers given without knowing the user's assets, and not looked at again yet.", ()),
     "tactics_grants_open": ("Grants that are not settled: pending, unknown, parked.", ("state",)),
     "tactics_stock_left": (
@@ -150,7 +150,7 @@ def _values(state: State) -> dict[str, list[tuple[tuple[str, ...], float]]]:
         "tactics_events_overdue_seconds": [((), waits.events_overdue_s)],
         "tactics_executions_waiting": [((), waits.executions)],
         "tactics_executions_overdue_seconds": [((), waits.executions_overdue_s)],
-        "tactics_parked": [(("event",), waits.parked_events), (("execution",), waits.parked_executions)],
+        "tactics_parked_waiting": [(("event",), waits.parked_events), (("execution",), waits.parked_executions)],
         "tactics_unreconciled": [((), waits.unreconciled)],
         "tactics_grants_open": [((name,), count) for name, count in state.grants.items()],
         "tactics_stock_left": [((one.activity_code, one.benefit_code), one.remaining) for one in state.stock],

@@ -49,7 +49,7 @@ def erase_user(
     from tactics.cli import attach
     from tactics.flows.erasure import erase_user as erase
 
-    found = erase(attach.runtime(), user)
+    found = erase(attach.app().runtime, user)
     if json:
         print_json(found.to_json())
         return

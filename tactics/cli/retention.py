@@ -17,7 +17,7 @@ def retention(
     from tactics.cli import attach
     from tactics.flows.retention import retain
 
-    found = retain(attach.runtime(), dry_run=dry_run)
+    found = retain(attach.app().runtime, dry_run=dry_run)
     if json:
         print_json(found.to_json())
         return

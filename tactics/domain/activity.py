@@ -34,6 +34,8 @@ LONGEST_S = 100 * 366 * 86_400
 Count = Annotated[int, Field(ge=0, le=2**53, strict=True)]
 MOST_INTEGER = 2**31 - 1
 """Of what the database keeps as an integer."""
+MOST_PROBLEMS = 1_000
+"""Told of one document."""
 
 
 class Document(BaseModel):
@@ -195,7 +197,8 @@ def pointer(location: Iterable[int | str]) -> str:
 
 def validation_problems(error: ValidationError) -> list[dict[str, str]]:
     """Turn pydantic's errors into problems with a JSON Pointer and a sentence."""
-    return [{"path": pointer(item["loc"]), "message": item["msg"]} for item in error.errors(include_url=False)]
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [{"path": pointer(item["loc"]), "message": item["msg"]} for item in found[:MOST_PROBLEMS]]
 
 
 def _rule_problems(activity: TacticsActivity, severity: str = "error") -> list[dict[str, str]]:

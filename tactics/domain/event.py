@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tactics.domain.activity import validation_problems
 from tactics.domain.erased import no_pseudonym
-from tactics.domain.plain import plain_problem
+from tactics.domain.moment import Moment
+from tactics.domain.plain import NO_NUL, as_whole, plain_problem
 from tactics.errors import BadInput
 from tactics.rules import RuleError
 from tactics.rules.codec import load_json
@@ -36,9 +37,9 @@ def _not_reserved(source: str) -> str:
     return source
 
 
-Text = Annotated[str, Field(min_length=1, max_length=256, strict=True)]
+Text = Annotated[str, Field(min_length=1, max_length=256, strict=True, json_schema_extra={"pattern": NO_NUL})]
 UserId = Annotated[Text, AfterValidator(no_pseudonym)]
-Whole = Annotated[int, Field(ge=0, le=2**53, strict=True)]
+Whole = Annotated[int, Field(ge=0, le=2**53, strict=True), BeforeValidator(as_whole)]
 
 
 class _Data(BaseModel):
@@ -79,7 +80,7 @@ class _Envelope(BaseModel):
     id: Text
     source: Annotated[Text, AfterValidator(_not_reserved)]
     type: Literal["tactics.action", "tactics.behaviour", "tactics.asset"]
-    time: AwareDatetime | None = None
+    time: Moment | None = None
     data: dict[str, Any]
 
 

@@ -6,6 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 MAX_DEPTH = 64
+NO_NUL = r"^[^\u0000]*$"
+"""What JSON Schema can say of text that can be stored."""
+
+
+def as_whole(value: object) -> object:
+    """Give a number without a fraction as an integer: to JSON, 2.0 and 2 are the same number. Anything else stays."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def plain_problem(value: object, path: str = "") -> dict[str, str] | None:

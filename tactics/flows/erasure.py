@@ -81,26 +81,25 @@ def _erase(runtime: Runtime, conn: Connection, user_id: str, pseudonym: str) -> 
     """Do all of it in one transaction, which holds everything that writes for this user."""
     # Whoever routes actions of the user holds this lock, and waits for nothing of what is locked below it.
     actions.lock_users(conn, [user_id])
-    activity_codes = erasure.lock_instances(conn, user_id)
     if not erasure.known(conn, user_id):
         raise NotFound(UNKNOWN)  # somebody else was faster
+    activity_codes = erasure.lock_instances(conn, user_id)
     if (grant := erasure.open_grant(conn, user_id)) is not None:
         raise Conflict(
             f"grant {grant} to this user is still being settled with an outer system: settle it first, then erase",
             grant_id=str(grant),
         )
-    renaming = erasure.Renaming(user_id, pseudonym, id_part(user_id), id_part(pseudonym))
+    renaming = erasure.Renaming(user_id, pseudonym, id_part(user_id), id_part(pseudonym), activity_codes)
     deleted = erasure.delete(conn, user_id)
     moved = erasure.move(conn, renaming)
     audit_log.add(conn, action="erased", kind="user", subject=pseudonym, after={"deleted": deleted, "moved": moved})
     # Before the commit: if Redis does not answer, nothing has happened and it can be done again.
-    _forget(runtime, user_id, [*activity_codes, *erasure.activity_codes(conn)])
+    _forget(runtime, user_id, activity_codes)
     return Erased(pseudonym, deleted, moved)
 
 
 def _forget(runtime: Runtime, user_id: str, activity_codes: list[str]) -> None:
     """Delete prepared data and locks from Redis."""
-    names = sorted(set(activity_codes))
-    keys = [make(code, user_id) for code in names for make in (prepared.prepared_key, lease.lease_key)]
+    keys = [make(code, user_id) for code in activity_codes for make in (prepared.prepared_key, lease.lease_key)]
     for start in range(0, len(keys), _KEYS_AT_ONCE):
         runtime.redis.unlink(*keys[start : start + _KEYS_AT_ONCE])

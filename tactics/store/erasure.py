@@ -6,11 +6,14 @@ that moved to another partition would get an error, where a deleted one is simpl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, Table, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import Text
 
 from tactics.store.tables import asset, event, execution, grant_record, instance
 
@@ -24,11 +27,15 @@ _CLOSE = text(
     " WHERE user_id = :user AND (routed_at IS NULL OR parked_reason IS NOT NULL)"
 )
 _ERASING = text("SELECT set_config('tactics.erasing', 'yes', true)")
+# One that is not there yet is inserted, so that nobody else can: what begins for the user now waits until this ends.
+_RESERVE_INSTANCES = text(
+    "INSERT INTO instance (user_id, activity_code, epoch) SELECT :user, code, 0 FROM activity ORDER BY code"
+    " ON CONFLICT DO NOTHING"
+)
 _LOCK_INSTANCES = text("SELECT activity_code FROM instance WHERE user_id = :user ORDER BY activity_code FOR UPDATE")
 _OPEN_GRANT = text(
     "SELECT id FROM grant_record WHERE user_id = :user AND state IN ('pending', 'unknown', 'parked') LIMIT 1"
 )
-_ACTIVITIES = text("SELECT code FROM activity")
 # A rebuild of recall goes on after the user that it has reached: now after the one before.
 _LEAVE_REBUILD = text(
     "UPDATE recall_rebuild SET reached_user_id = coalesce("
@@ -63,7 +70,7 @@ _GRANT = {
     "reason": "NULL",
 }
 _ASSET = {"user_id": _NAME, "reference": "NULL"}  # an order, from which its buyer is known elsewhere
-_OUTBOX = text(
+_OUTBOX = (
     "UPDATE outbox SET payload = payload || jsonb_build_object('user_id', CAST(:pseudonym AS text)),"
     " key = coalesce((payload ->> 'activity') || ':' || CAST(:pseudonym AS text) || ':' || (payload ->> 'will_send_count'),"
     " CAST(:pseudonym AS text)) WHERE payload ->> 'user_id' = :user"
@@ -73,12 +80,13 @@ _DELETED = ("user_profile", "user_item", "user_action")
 
 @dataclass(frozen=True, slots=True)
 class Renaming:
-    """From a user's id to the pseudonym; and both as they stand in the ids of behaviour events."""
+    """From a user's id to the pseudonym; both as they stand in the ids of behaviour events; and the locked activities."""
 
     user: str
     pseudonym: str
     part: str
     new_part: str
+    codes: Sequence[str]
 
 
 def _renamed(column: str, source: str) -> str:
@@ -102,7 +110,7 @@ def _columns(table: Table, changes: Mapping[str, str]) -> tuple[str, str]:
     return ", ".join(names), ", ".join(changes[name].format(**renamed) if name in changes else name for name in names)
 
 
-def _moving(table: Table, changes: Mapping[str, str], where: str = "user_id = :user") -> str:
+def _moving(table: Table, changes: Mapping[str, str], where: str) -> str:
     names, values = _columns(table, changes)
     return (
         f"WITH gone AS (DELETE FROM {table.name} WHERE {where} RETURNING *)"  # noqa: S608  # tables of ours
@@ -112,20 +120,39 @@ def _moving(table: Table, changes: Mapping[str, str], where: str = "user_id = :u
 
 def _copying(table: Table, changes: Mapping[str, str]) -> str:
     names, values = _columns(table, changes)
-    return f"INSERT INTO {table.name} ({names}) SELECT {values} FROM {table.name} WHERE user_id = :user"  # noqa: S608  # as above
+    return f"INSERT INTO {table.name} ({names}) SELECT {values} FROM {table.name} WHERE {_LOCKED}"  # noqa: S608  # as above
 
 
-# Assets name their grant, and a grant cannot go before them: its copy comes first. What an event in flight has not
-# routed yet counts as done afterwards: whoever routes it holds its row, and waits for a lock that is held here.
-_MOVES = {
-    "instance": text(_moving(instance, _INSTANCE)),
-    "execution": text(_moving(execution, _EXECUTION)),
-    "grant_record": text(_copying(grant_record, _GRANT)),
-    "asset": text(_moving(asset, _ASSET)),
-    "event": text(_moving(event, _EVENT, "user_id = :user AND routed_at IS NOT NULL")),
-    "outbox": _OUTBOX,
-}
-_DROP_GRANTS = text("DELETE FROM grant_record WHERE user_id = :user")
+def _changing(table: Table, changes: Mapping[str, str], where: str) -> str:
+    """Change rows where they are, so that whoever waits for one sees what has become of it."""
+    values = ", ".join(f"{name} = {value.format()}" for name, value in changes.items() if name != "id")
+    return f"UPDATE {table.name} SET {values} WHERE {where}"  # noqa: S608  # as above
+
+
+_MADE_HERE = "user_id = :user AND starts_with(source, 'tactics.behaviour:')"
+_ELSEWHERE = "user_id = :user AND NOT starts_with(source, 'tactics.behaviour:')"
+_LOCKED = "user_id = :user AND activity_code = ANY (:codes)"
+# Events come first: what is routed or answered from then on has an event of its own, which counts as done afterwards, with
+# its executions; one that is not routed yet has a lock ahead of it that is held here. Assets name their grant, which
+# cannot go before them: its copy comes first.
+_MOVES = (
+    ("event", _moving(event, _EVENT, f"{_MADE_HERE} AND routed_at IS NOT NULL")),
+    ("event", _changing(event, _EVENT, f"{_ELSEWHERE} AND routed_at IS NOT NULL")),
+    (
+        "execution",
+        _moving(
+            execution,
+            _EXECUTION,
+            "user_id = :user AND NOT EXISTS (SELECT FROM event AS newer WHERE newer.source = execution.event_source"
+            " AND newer.id = execution.event_id AND newer.user_id = :user)",
+        ),
+    ),
+    ("instance", _moving(instance, _INSTANCE, f"{_LOCKED} AND epoch > 0")),
+    ("grant_record", _copying(grant_record, _GRANT)),
+    ("asset", _moving(asset, _ASSET, _LOCKED)),
+    ("outbox", _OUTBOX),
+)
+_AFTERWARDS = (f"DELETE FROM grant_record WHERE {_LOCKED}", f"DELETE FROM instance WHERE {_LOCKED}")  # noqa: S608  # as above
 
 
 def known(conn: Connection, user_id: str) -> bool:
@@ -148,19 +175,15 @@ def lock_instances(conn: Connection, user_id: str) -> list[str]:
     """Wait for what is running for a user, and let nothing begin until the transaction ends.
 
     Returns:
-        The activities that the user has an instance of.
+        All activities.
     """
+    conn.execute(_RESERVE_INSTANCES, {"user": user_id})
     return list(conn.execute(_LOCK_INSTANCES, {"user": user_id}).scalars())
 
 
 def open_grant(conn: Connection, user_id: str) -> UUID | None:
     """Give a grant to the user that an outer system has not settled yet; its id is the one that system knows it by."""
     return conn.execute(_OPEN_GRANT, {"user": user_id}).scalar_one_or_none()
-
-
-def activity_codes(conn: Connection) -> list[str]:
-    """Give the codes of all activities."""
-    return list(conn.execute(_ACTIVITIES).scalars())
 
 
 def delete(conn: Connection, user_id: str) -> dict[str, int]:
@@ -184,10 +207,17 @@ def move(conn: Connection, renaming: Renaming) -> dict[str, int]:
     Returns:
         How many rows of each table.
     """
-    given = asdict(renaming)
-    found = {}
-    for table, statement in _MOVES.items():
-        names = statement.compile().params
-        found[table] = conn.execute(statement, {name: given[name] for name in names}).rowcount
-    conn.execute(_DROP_GRANTS, {"user": renaming.user})
-    return found
+    found: Counter[str] = Counter()
+    for table, sql in _MOVES:
+        found[table] += _run(conn, sql, renaming)
+    for sql in _AFTERWARDS:
+        _run(conn, sql, renaming)
+    return dict(found)
+
+
+def _run(conn: Connection, sql: str, renaming: Renaming) -> int:
+    statement = text(sql)
+    wanted = statement.compile().params.keys()
+    if "codes" in wanted:
+        statement = statement.bindparams(bindparam("codes", type_=ARRAY(Text)))
+    return conn.execute(statement, {name: getattr(renaming, name) for name in wanted}).rowcount

@@ -9,13 +9,13 @@ from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Connection, and_, bindparam, func, literal, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tactics import metrics
 from tactics.store.horizon import next_claim_at
 from tactics.store.statement import Statement
-from tactics.store.tables import execution
+from tactics.store.tables import event, execution
 
 BUSY = "busy"
 """The reason of an execution that waits for its instance: no failure, so it is not what an execution is parked for."""
@@ -109,6 +109,12 @@ _ADD_DUE = Statement("""
 _ADD_FINISHED = (
     insert(execution).values(finished_at=func.clock_timestamp()).on_conflict_do_nothing().returning(execution.c.id)
 )
+# Locked after the execution, as segments do it.
+_OWNER = (
+    select(event.c.user_id)
+    .where(event.c.source == bindparam("source"), event.c.id == bindparam("event"))
+    .with_for_update(key_share=True)
+)
 # A segment says of itself, when it commits: the attempt it ran for, beside the attempt that was current then.
 _FINISH = Statement("""
     UPDATE execution
@@ -153,10 +159,17 @@ def add_finished(conn: Connection, row: dict[str, Any]) -> bool:
     """Insert an execution that began and ends in one segment.
 
     Returns:
-        False when this event has an execution for this instance already: a twin was faster.
+        False when this event has an execution for this instance already: a twin was faster; or when the event is not the
+        user's any more, who was erased meanwhile.
     """
     history = {"segments": [row["attempts"]], "segment_attempts": [row["attempts"]]}
-    return conn.execute(_ADD_FINISHED, {**row, **history}).one_or_none() is not None
+    if conn.execute(_ADD_FINISHED, {**row, **history}).one_or_none() is None:
+        return False
+    whose = conn.execute(_OWNER, {"source": row["event_source"], "event": row["event_id"]}).scalar_one_or_none()
+    if whose is None or whose == row["user_id"]:
+        return True
+    conn.execute(delete(execution).where(execution.c.user_id == row["user_id"], execution.c.id == row["id"]))
+    return False
 
 
 def finish(

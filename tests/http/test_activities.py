@@ -123,6 +123,10 @@ def test_every_mistake_of_a_document_is_told_with_its_path(api: Client, live: Dr
     assert _paths(api.post(AT, json={"code": "a", "play": "none", "play_version": 2**31})) == {"/play_version"}
     late = document(schedule={"from": "2017-01-01T00:00:00Z", "to": "9999-12-31T23:59:59-14:00"})
     assert _paths(api.post(AT, json=late)) == {"/schedule"}
+    long = api.post(AT, json=document(benefits={"k" * 1_000_000: {str(number): 1 for number in range(50_000)}}))
+    assert (_paths(long), len(long.content) < 2_000) == ({""}, True)
+    many = api.post(AT, json={str(number): 1 for number in range(50_000)}).json()
+    assert (len(many["problems"]), many["more_problems"]) == (100, 900)
     for code in (None, 7, "a\x00", "-", "x" * 129, ["a"]):
         assert "/code" in _paths(api.post(AT, json=document(code=code)))
     for address in ("/%00", "/a%00b/publish", "/-/versions", "/a/versions/0", "/a/versions/2147483648"):

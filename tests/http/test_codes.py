@@ -143,6 +143,8 @@ def test_of_two_coupons_with_one_code_each_order_gets_its_own(api: Client, live:
     for _ in range(2):
         released = _post(api, "SPRING", "release", reference="o2").json()
         assert (released["status"], released["reference"]) == ("available", None)
+    # The first order asks again while another coupon with its code is usable: it still has its own alone.
+    assert _post(api, "SPRING", "redeem", reference="o1").json()["reference"] == "o1"
     assert live.rows("SELECT status, reference FROM asset ORDER BY 2") == [("redeemed", "o1"), ("available", None)]
     assert audited(live) == []
 

@@ -36,10 +36,12 @@ def test_grants_are_listed_newest_first_and_filtered(api: Client, live: Drive) -
     give(live, "1", "tee")
     moment = datetime.now(UTC) - timedelta(hours=2)
     live.run("UPDATE grant_record SET created_at = :moment WHERE user_id IN ('2', '3')", moment=moment)
+    live.run("UPDATE grant_record SET created_at = now() WHERE user_id NOT IN ('2', '3')")
     live.run("UPDATE grant_record SET state = 'unknown' WHERE user_id = '4'")
     everything = _all(api, PATH, "grants")
     assert [one["grant_id"] for one in _all(api, PATH, "grants", limit=1)] == [one["grant_id"] for one in everything]
-    assert [one["created_at"] for one in everything] == sorted((one["created_at"] for one in everything), reverse=True)
+    places = [(one["created_at"], one["grant_id"]) for one in everything]
+    assert places == sorted(places, reverse=True)
     assert {one["user_id"] for one in everything[-2:]} == {"2", "3"}
     first = api.get(PATH, params={"limit": 2}).json()
     give(live, "9")

@@ -89,7 +89,7 @@ def test_a_restarted_database_is_found_at_once(runtime: Runtime) -> None:
     watch.close()
 
 
-def test_a_probe_asks_once_at_a_time() -> None:
+def test_a_probe_asks_once_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks while a question is open waits for that one's answer; what it raised is raised to all, and kept."""
     asked: list[int] = []
     go = Event()
@@ -97,7 +97,7 @@ def test_a_probe_asks_once_at_a_time() -> None:
     def ask() -> int:
         asked.append(1)
         go.wait(10)
-        if len(asked) == 2:
+        if len(asked) == 3:
             raise DatabaseDown
         return len(asked)
 
@@ -106,6 +106,11 @@ def test_a_probe_asks_once_at_a_time() -> None:
         with pytest.raises(TimeoutError):
             probe.result()
     assert asked == [1]
+    with monkeypatch.context() as patched:
+        patched.setattr("tactics.api.probe.GIVEN_UP_S", 0.0)  # long after, it is asked anew
+        with pytest.raises(TimeoutError):
+            probe.result()
+    assert asked == [1, 1]
     patient: Probe[Any] = Probe(ask, kept_s=60.0, patience_s=10.0)
     found: list[str] = []
 
@@ -122,4 +127,4 @@ def test_a_probe_asks_once_at_a_time() -> None:
     for one in waiting:
         one.join()
     assert found == ["down"] * 3
-    assert len(asked) == 2
+    assert len(asked) == 3

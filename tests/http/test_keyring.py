@@ -182,6 +182,22 @@ def test_a_reading_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch,
     assert world.reads == 2
 
 
+def test_known_keys_wait_for_nothing_during_an_outage(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    """While one reading after another fails or hangs, requests of known keys go on at once."""
+    monkeypatch.setattr(keyring, "PATIENCE_S", OUT_S / 2)
+    world.find("a")
+    world.down = True
+    world.now += FRESH_S + 0.1
+    world.find("a")
+    world.now += OUT_S / 2 + 0.1
+    world.go.clear()
+    found = asyncio.run(asyncio.wait_for(world.ring.find("a"), OUT_S / 4))
+    assert found is not None
+    world.go.set()
+    world.settle()
+    assert world.reads == 3
+
+
 def test_whether_a_key_was_ever_made(world: World) -> None:
     """The first key closes the doors for callers without one, within the time said."""
     world.ids = set()

@@ -151,6 +151,7 @@ def test_the_api_counts_its_answers_and_tells_what_waits(driven: Maker, api_of: 
         assert api.post("/v1/placements/nowhere", json={"user_id": "visitor-7"}).status_code == 404
         assert api.get("/v1/users-of-mine/visitor-7").status_code == 404
         assert api.request("BREW", "/healthz").status_code == 405
+        assert api.get("/openapi.json").status_code == 200
     requests = {name: value for name, value in changed.items() if name.startswith("tactics_http")}
     place, strange = 'method="POST",route="/v1/placements/{channel_code}"', 'method="other",route="/healthz"'
     assert requests == {
@@ -161,6 +162,8 @@ def test_the_api_counts_its_answers_and_tells_what_waits(driven: Maker, api_of: 
         f"tactics_http_request_seconds_count{{{place}}}": 2,
         f'tactics_http_request_seconds_count{{method="GET",route="{NO_ROUTE}"}}': 1,
         f"tactics_http_request_seconds_count{{{strange}}}": 1,
+        'tactics_http_requests_total{method="GET",route="/openapi.json",status="200"}': 1,
+        'tactics_http_request_seconds_count{method="GET",route="/openapi.json"}': 1,
     }
     answer = api.get("/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -172,8 +175,8 @@ def test_the_api_counts_its_answers_and_tells_what_waits(driven: Maker, api_of: 
         "tactics_events_waiting": 1,
         "tactics_executions_waiting": 0,
         "tactics_executions_overdue_seconds": 0,
-        'tactics_parked{what="event"}': 1,
-        'tactics_parked{what="execution"}': 0,
+        'tactics_parked_waiting{what="event"}': 1,
+        'tactics_parked_waiting{what="execution"}': 0,
         "tactics_unreconciled": 0,
         'tactics_grants_open{state="pending"}': 0,
         'tactics_stock_left{activity="camp18",benefit="c18"}': 9,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from tactics.api.access import Tactics, needs
 from tactics.api.body import StrictRoute
@@ -15,6 +15,7 @@ from tactics.api.cursor import Cursor, Limit, page, read_cursor, read_time
 from tactics.api.examples_assets import told
 from tactics.api.problems import described
 from tactics.domain.catalogue import Name
+from tactics.domain.moment import Moment
 from tactics.errors import BadInput
 from tactics.store import audit_log
 
@@ -62,8 +63,8 @@ def list_entries(
     kind: Annotated[Name | None, Query(description="only of this kind of thing")] = None,
     subject: Annotated[Name | None, Query(description="only about this one")] = None,
     actor: Annotated[Name | None, Query(description="only what they changed")] = None,
-    begin: Annotated[AwareDatetime | None, Query(alias="from", description="only from this time on")] = None,
-    end: Annotated[AwareDatetime | None, Query(alias="to", description="only before this time")] = None,
+    begin: Annotated[Moment | None, Query(alias="from", description="only from this time on")] = None,
+    end: Annotated[Moment | None, Query(alias="to", description="only before this time")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> EntryList:

@@ -7,11 +7,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from tactics.api.access import Tactics, needs
 from tactics.api.body import StrictRoute
 from tactics.api.problems import described
+from tactics.domain.catalogue import Name
+from tactics.domain.moment import Moment
 from tactics.flows.explain import explain_execution, explain_user
 
 router = APIRouter(
@@ -45,9 +47,9 @@ def show(tactics: Tactics, execution_id: UUID) -> dict[str, Any]:
 @router.get("", response_model=Explanation, responses=described(401, 403, 404, 422, 429, 503))
 def why(
     tactics: Tactics,
-    user_id: Annotated[str, Query(min_length=1, max_length=256, examples=["bob"])],
-    activity: Annotated[str, Query(min_length=1, max_length=256, examples=["tea"])],
-    at: Annotated[AwareDatetime | None, Query(description="as of then; left out: now")] = None,
+    user_id: Annotated[Name, Query(examples=["bob"])],
+    activity: Annotated[Name, Query(examples=["tea"])],
+    at: Annotated[Moment | None, Query(description="as of then; left out: now")] = None,
 ) -> dict[str, Any]:
     """Tell why a user got what they got from an activity, or nothing."""
     moment: datetime | None = at

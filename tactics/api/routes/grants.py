@@ -6,7 +6,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime
 
 from tactics.api import examples_grants as examples
 from tactics.api.access import Tactics, needs
@@ -17,6 +16,7 @@ from tactics.api.problems import described
 from tactics.api.schemas_grants import GrantAnswer, GrantList, GrantShown, State, asset_shown, grant_shown
 from tactics.domain.activity import Code
 from tactics.domain.catalogue import Name
+from tactics.domain.moment import Moment
 from tactics.errors import NotFound
 from tactics.store import grant_listing, history
 
@@ -35,9 +35,9 @@ def list_grants(
     user_id: Annotated[Name | None, Query(description="only those to this user")] = None,
     state: Annotated[State | None, Query(description="only those in this state")] = None,
     begin: Annotated[
-        AwareDatetime | None, Query(alias="from", description="only those made at this time or later")
+        Moment | None, Query(alias="from", description="only those made at this time or later")
     ] = None,
-    end: Annotated[AwareDatetime | None, Query(alias="to", description="only those made before this time")] = None,
+    end: Annotated[Moment | None, Query(alias="to", description="only those made before this time")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> GrantList:

@@ -18,18 +18,18 @@ from tactics.api.placing import Placing
 from tactics.api.problems import Refused, described
 from tactics.api.schemas import Asked
 from tactics.celery_app import TacticsApp
+from tactics.domain.catalogue import Name
 from tactics.domain.placement import SOURCE, PlacementAnswer, PlacementRequest
 from tactics.flows.explain import explain_user
 from tactics.flows.placement import all_busy
 
 router = APIRouter(prefix="/v1/placements", tags=["placements"], route_class=StrictRoute)
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,4}$")]
-ChannelCode = Annotated[str, Path(min_length=1, max_length=256, examples=["home_banner"])]
+ChannelCode = Annotated[Name, Path(examples=["home_banner"])]
 Deadline = Annotated[
     int | None,
-    Header(alias="Tactics-Deadline-Ms", ge=1, description="wait so long for the answer; left out, what is set up"),
+    Header(alias="Tactics-Deadline-Ms", ge=10, description="wait so long for the answer; left out, what is set up"),
 ]
 
 

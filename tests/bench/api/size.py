@@ -11,15 +11,15 @@ class Size:
 
     rounds: int = 5
     """Rounds that count; one more before them warms up."""
-    ingest_s: float = 4.0
+    ingest_s: float = 3.0
     """How long each contestant is loaded in a round."""
     connections: int = 32
     """Connections of a closed loop, for us and for the baseline."""
-    quiet_s: float = 6.0
+    quiet_s: float = 4.0
     """How long placements come at a low rate, in a round."""
     quiet_rate: float = 40.0
     """Requests a second where nothing waits for anything else."""
-    loaded_s: float = 10.0
+    loaded_s: float = 8.0
     """How long placements come at half of saturation, in a round."""
     early_requests: int = 20_000
     """Requests after which the API's memory is first read."""
