@@ -7,7 +7,7 @@ BENCH  := $(VENV)/.installed-bench
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz check lint bench bench-rules bench-api overload profile up lock
+.PHONY: help setup demo test fuzz fuzz-api check lint bench bench-rules bench-api overload profile up lock
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: setup ## run the tests, with real Postgres, Valkey and workers (ARGS="-k r
 
 fuzz: setup ## try the rules on random input until the time is up (ARGS="--seconds 600 --seed 1")
 	@$(BIN)/python -m tests.fuzz.rules $(ARGS)
+
+fuzz-api: setup ## ask the HTTP API random things until the time is up (ARGS="--seconds 600 --seed 1")
+	@$(BIN)/python -m tests.fuzz.api $(ARGS)
 
 lint: setup ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

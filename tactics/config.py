@@ -33,7 +33,9 @@ class Settings(BaseSettings):
     batch_size: int = Field(100, gt=0, le=100, description="Most ids in one message.")
     max_attempts: int = Field(25, gt=0, description="After so many attempts an execution or event is parked.")
     asset_wait_attempts: int = Field(
-        12, gt=0, description="So often an event of an asset that is not there yet is tried: a quarter of an hour or so."
+        12,
+        gt=0,
+        description="So often an event of an asset that is not there yet is tried: a quarter of an hour or so.",
     )
     claim_s: float = Field(120.0, gt=0, description="How long a published attempt has before the sweeper repeats it.")
     retry_base_s: float = Field(0.5, gt=0, description="First wait after a failed or busy attempt; doubles.")
@@ -64,7 +66,9 @@ class Settings(BaseSettings):
         100_000, ge=0, description="More accepted events than these, not routed yet, and the API says 503; 0: no limit."
     )
     keep_actions_days: int = Field(
-        0, ge=0, description="User actions are dropped, whole months, when they are older and no rule reads them; 0: never."
+        0,
+        ge=0,
+        description="User actions are dropped, whole months, when they are older and no rule reads them; 0: never.",
     )
     keep_events_days: int = Field(
         0,

@@ -43,6 +43,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("tactics")
 
+# A loaded machine is no reason to give a placement up, unless that is what a test is about.
+PATIENT = {"placement_deadline_ms": 30_000, "placement_deadline_max_ms": 30_000}
 TEMPLATE = "tactics_template"
 # Number 0 is left to whoever looks at the servers by hand. Taken in turn: what an ended test still sends disturbs nobody.
 _REDIS_NUMBERS = itertools.cycle(range(1, 16))
@@ -109,7 +111,7 @@ def redis_url(servers: embedded.Servers) -> str:
 @pytest.fixture
 def settings(database: str, redis_url: str, tmp_path: Path) -> Settings:
     """Settings on the test's own database and Redis."""
-    return Settings(database_url=database, redis_url=redis_url, home=tmp_path / "home")
+    return Settings(database_url=database, redis_url=redis_url, home=tmp_path / "home", **PATIENT)
 
 
 @pytest.fixture
@@ -128,6 +130,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "TACTICS_DATABASE_URL": settings.database_url,
         "TACTICS_REDIS_URL": settings.redis_url,
         "TACTICS_HOME": str(settings.home),
+        **{f"TACTICS_{name.upper()}": str(value) for name, value in PATIENT.items()},
     }
 
 

@@ -24,7 +24,7 @@ from tactics.config import Settings
 from tactics.domain.asset import Asset
 from tactics.errors import GatewayError
 from tactics.flows import register, setup
-from tactics.flows.action import Receipt, accept_events
+from tactics.flows.accepting import Receipt, accept_events
 from tactics.flows.placement import PlacementAnswer, PlacementRequest, visit
 from tactics.flows.sweep import sweep
 from tactics.gateways.ports import AssetGateway

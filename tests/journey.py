@@ -12,7 +12,7 @@ from tactics.celery_app import TacticsApp
 from tactics.chain import prepare_app
 from tactics.config import Settings
 from tactics.flows import setup
-from tactics.flows.action import accept_events
+from tactics.flows.accepting import accept_events
 from tactics.flows.placement import PlacementRequest, visit
 from tactics.worker import make_app
 

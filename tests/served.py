@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from tactics.api.protocol import Protocol
 from tests.delivery.waiting import until
 
 
@@ -16,7 +17,9 @@ from tests.delivery.waiting import until
 def served(api: FastAPI) -> Iterator[str]:
     """Serve an API on loopback while this lasts; gives its address."""
     server = uvicorn.Server(
-        uvicorn.Config(api, port=0, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=5)
+        uvicorn.Config(
+            api, http=Protocol, port=0, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=5
+        )
     )
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -81,7 +81,9 @@ def test_what_json_cannot_carry_is_refused_with_its_field(driven: Maker) -> None
 
 def test_placement_given_up_at_its_deadline_is_never_finished(driven: Maker) -> None:
     """When nobody finishes a hopped placement in time it is abandoned: its answer is incomplete, and stays so."""
-    drive = playing(driven, step_of("do_far", queue="slow"), link="grant", placement_deadline_ms=50, placement_deadline_max_ms=50)
+    drive = playing(
+        driven, step_of("do_far", queue="slow"), link="grant", placement_deadline_ms=50, placement_deadline_max_ms=50
+    )
     drive.happen(satisfied("1"))
     answer = drive.visit("1", key="k")
     assert (answer.complete, len(answer.execution_ids)) == (False, 1)
@@ -149,7 +151,9 @@ def test_preparation_that_was_overtaken_starts_anew(hopping: Drive) -> None:
 
 def test_a_hopped_placement_nobody_waits_for_is_abandoned(driven: Maker) -> None:
     """A placement whose caller died is not finished after its deadline: nobody would see what it grants."""
-    drive = playing(driven, step_of("do_far", queue="slow"), link="grant", placement_deadline_ms=50, placement_deadline_max_ms=50)
+    drive = playing(
+        driven, step_of("do_far", queue="slow"), link="grant", placement_deadline_ms=50, placement_deadline_max_ms=50
+    )
     drive.happen(satisfied("1"))
     drive.visit("1", key="k")
     drive.run("UPDATE event SET abandoned_at = NULL, outcome = NULL")
@@ -160,7 +164,9 @@ def test_a_hopped_placement_nobody_waits_for_is_abandoned(driven: Maker) -> None
 
 def test_placement_that_was_overtaken_is_superseded(driven: Maker) -> None:
     """A hopped placement that finds a newer epoch is closed as superseded, and its caller is told so."""
-    drive = playing(driven, step_of("do_far", queue="slow"), link="grant", placement_deadline_ms=50, placement_deadline_max_ms=50)
+    drive = playing(
+        driven, step_of("do_far", queue="slow"), link="grant", placement_deadline_ms=50, placement_deadline_max_ms=50
+    )
     drive.happen(satisfied("1"))
     drive.visit("1", key="k")
     drive.run("UPDATE event SET abandoned_at = NULL, outcome = NULL, received_at = now() + interval '1 hour'")

@@ -53,8 +53,12 @@ def _of(kind: str) -> dict[str, Any]:
                 "not": {"pattern": f"^({'|'.join(one.replace('.', '[.]') for one in RESERVED_SOURCES)})"},
             },
             "type": {"const": f"tactics.{kind}"},
-            "time": {"type": "string", "format": "date-time", "description": "when it happened; left out: now"},
-            "datacontenttype": {"type": "string"},
+            "time": {
+                "type": ["string", "null"],
+                "format": "date-time",
+                "description": "when it happened; left out: now",
+            },
+            "datacontenttype": {"type": ["string", "null"]},
             "data": data,
         },
         "required": ["specversion", "id", "source", "type", "data"],
@@ -62,4 +66,10 @@ def _of(kind: str) -> dict[str, Any]:
 
 
 EVENT_SCHEMA: dict[str, Any] = {"oneOf": [_of(kind) for kind in DATA_TYPES]}
-BATCH_SCHEMA: dict[str, Any] = {"type": "array", "maxItems": MAX_EVENTS, "items": EVENT_SCHEMA}
+# Whatever stands for an event in a batch is answered on its own: the batch is right, and that event is rejected.
+_ANYTHING: dict[str, Any] = {"description": "anything else: rejected on its own"}
+BATCH_SCHEMA: dict[str, Any] = {
+    "type": "array",
+    "maxItems": MAX_EVENTS,
+    "items": {"anyOf": [*EVENT_SCHEMA["oneOf"], _ANYTHING]},
+}

@@ -22,7 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from tactics.api.limits import ACCEPT_PATIENCE_S
 from tactics.celery_app import TacticsApp
 from tactics.errors import DatabaseDown, Overloaded, TacticsError
-from tactics.flows.action import Reading, Receipt, publish_routing, read_events, store_events
+from tactics.flows.accepting import Reading, Receipt, read_events, store_events
+from tactics.flows.action import publish_routing
 from tactics.store import events
 from tactics.store.events import Ref
 

@@ -8,6 +8,8 @@ from tactics.rules.check import MAX_NODES
 
 # A rule alone has at most 1 MiB, which the engine holds.
 MAX_BODY_BYTES = 2 * 1024 * 1024
+# Address and headers together.
+MAX_HEAD_BYTES = 64 * 1024
 # A body that takes longer to arrive is not waited for.
 BODY_PATIENCE_S = 30.0
 # Nor is a database that takes longer to say whether events are stored.

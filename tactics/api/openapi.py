@@ -18,6 +18,8 @@ _SCHEME = {
 }
 # Of every route that asks who calls, whatever it does.
 _REFUSED = described(401, 403, 429, 503)
+# Of every address with an id in it: an id with a slash leads to no route.
+_NOWHERE = described(404)
 ANY_KEY = (401, 429, 503)
 
 
@@ -65,6 +67,8 @@ def _complete(operation: dict[str, Any], route: APIRoute, scopes: list[str]) -> 
         operation["security"] = [{"ApiKey": []}]
         for status in ANY_KEY:
             operation["responses"].setdefault(str(status), _REFUSED[status])
+    if route.param_convertors:
+        operation["responses"].setdefault("404", _NOWHERE[404])
     # FastAPI leaves null members out of examples: they are put back.
     for status, response in route.responses.items():
         _put_back(operation["responses"][str(status)], response.get("content", {}))

@@ -18,7 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from tactics.celery_app import TacticsApp
 from tactics.domain.placement import PlacementAnswer, PlacementRequest
 from tactics.errors import Overloaded, TacticsError
-from tactics.flows.placement import answer, counted, give_up
+from tactics.flows.placement import answer, counted
+from tactics.flows.recording import give_up
 from tactics.flows.visit import Visit, begin
 
 log = structlog.get_logger()

@@ -24,6 +24,8 @@ TITLES: Mapping[str, str] = {
     "not_json": "The body is not JSON.",
     "form": "The request has the wrong form.",
     "rule_error": "A rule or an order is not well-formed.",
+    "not_http": "The request is not HTTP.",
+    "head_too_large": "The headers are too large.",
     "media_type": "The body has to be JSON, sent as application/json and not compressed.",
     "too_large": "The body is too large.",
     "too_slow": "The body took too long to arrive.",
@@ -84,9 +86,9 @@ def _allow(request: Request) -> dict[str, str]:
     """Give the methods of an address, of all its routes: the framework knows those of the first alone."""
     paths: Mapping[str, Mapping[str, Any]] = request.app.openapi()["paths"]
     path = request.url.path
-    templates = (one for one in paths if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(one)), path))
-    known = paths.get(path if path in paths else next(templates, ""), {})
-    return {"Allow": ", ".join(sorted(one.upper() for one in known))} if known else {}
+    matching = (one for one in paths if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(one)), path))
+    known = {method.upper() for one in matching for method in paths[one]}
+    return {"Allow": ", ".join(sorted(known))} if known else {}
 
 
 async def raised(request: Request, error: Exception) -> Response:

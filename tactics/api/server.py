@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from tactics.api.protocol import Protocol
 from tactics.api.service import create_api
 from tactics.celery_app import create_app
 from tactics.chain import prepare_app
@@ -51,7 +52,7 @@ def server_config(*, open_locally: bool, processes: int = 1) -> uvicorn.Config:
         factory,
         factory=True,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         workers=processes,
         log_config=None,

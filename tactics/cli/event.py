@@ -18,7 +18,7 @@ from tactics.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tactics.flows.action import Receipt
+    from tactics.flows.accepting import Receipt
 
 SOURCE = "tactics.cli"
 REJECTED = 2
@@ -114,7 +114,8 @@ def _event(type_: str, source: str, id_: str, at: datetime | None, data: dict[st
 
 def _send(messages: Sequence[Any]) -> _Sent:
     from tactics.cli import attach
-    from tactics.flows.action import accept_events, publish_routing
+    from tactics.flows.accepting import accept_events
+    from tactics.flows.action import publish_routing
 
     tactics = attach.app()
     size = tactics.settings.batch_size

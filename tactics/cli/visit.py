@@ -13,6 +13,9 @@ from tactics.errors import BadInput
 
 ALL_BUSY = 1
 
+# A person waits longer than a page does, and the first visit of a process connects and reads everything.
+_PATIENCE_MS = 10_000
+
 
 def visit(
     channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel code that activities grant on.")],
@@ -53,6 +56,7 @@ def visit(
         best_only=best_only,
         language=language,
         key=key,
+        deadline_ms=_PATIENCE_MS,
     )
     answer = journey.visit(attach.app(), request)
     if json:

@@ -29,6 +29,7 @@ from tactics.flows.placement import PlacementAnswer, PlacementRequest, visit
 SOURCE = "tactics.demo"
 VISITS = "tactics.demo.visits"
 ALREADY = frozenset({"reused", "replayed"})
+PATIENCE_MS = 60_000
 
 Part = dict[str, Any]
 
@@ -147,7 +148,13 @@ def _replay_day(one: _Replay, day: Day) -> None:
 def _visit(one: _Replay, basket: Basket) -> None:
     one.check()
     request = PlacementRequest(
-        basket.user_id, documents.PLACEMENT, placement="till", key=basket.basket_id, source=VISITS, at=basket.at
+        basket.user_id,
+        documents.PLACEMENT,
+        placement="till",
+        key=basket.basket_id,
+        source=VISITS,
+        at=basket.at,
+        deadline_ms=PATIENCE_MS,  # every visit counts, also on a machine that is slow today
     )
     started = time.perf_counter()
     answer = visit(one.app, request)

@@ -81,6 +81,7 @@ class _Envelope(BaseModel):
     source: Annotated[Text, AfterValidator(_not_reserved)]
     type: Literal["tactics.action", "tactics.behaviour", "tactics.asset"]
     time: Moment | None = None
+    datacontenttype: Annotated[str, Field(strict=True)] | None = None
     data: dict[str, Any]
 
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import contextmanager
 
 import structlog
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from tactics import metrics
@@ -23,20 +21,20 @@ from tactics.domain.activity import TacticsActivity
 from tactics.domain.context import SHOWN, TacticsInstanceContext
 from tactics.domain.placement import Part, PlacementAnswer, PlacementRequest
 from tactics.errors import BadInput, Busy, Conflict, InvalidTemplate, NotFound, Overloaded
+from tactics.flows.recording import answered_elsewhere, error_part, name_execution, record_error, record_stopped
 from tactics.flows.visit import Visit, begin, conflict
 from tactics.opening import open_placement
 from tactics.run import Step, Template
-from tactics.segment import DEADLINE_PASSED, WENT_WRONG, Segment, let_go, not_shown
-from tactics.store import events, executions, lease, segments
+from tactics.segment import Segment, let_go, not_shown
+from tactics.store import events, lease
 from tactics.store.executions import ExecutionRow
 from tactics.store.segments import Stopped
 
-__all__ = ["PlacementAnswer", "PlacementRequest", "all_busy", "answer", "counted", "give_up", "visit"]
+__all__ = ["PlacementAnswer", "PlacementRequest", "all_busy", "answer", "counted", "visit"]
 
 log = structlog.get_logger()
 
 POLL_S = 0.02
-_NOT_LONG = text("SET LOCAL lock_timeout = '200ms'")
 # With these, a best-only placement goes on to the next activity; an error or a busy instance may still come to a grant.
 MOVES_ON = frozenset({"not_prepared", "not_matched", "unknown", "sold_out", "limit", "holdout"})
 
@@ -94,10 +92,10 @@ def answer(one: Visit) -> PlacementAnswer:
         return _answer(one)
     try:
         _run_each(one)
-        _record_stopped(one)
+        record_stopped(one)
         for code in one.unreadable:
             if code not in one.parts:
-                _record_error(one, code)
+                record_error(one, code)
         if not one.complete:
             with app.runtime.engine.begin() as conn:
                 events.abandon(conn, one.event)
@@ -126,43 +124,6 @@ def _run_each(one: Visit) -> None:
             return
 
 
-def give_up(one: Visit) -> PlacementAnswer:
-    """Give a visit up at its deadline, whatever it is doing in another thread: what it has not committed, it never will.
-
-    Returns:
-        The executions that were begun: each can be looked up, and tells what became of it.
-    """
-    runtime, begun = one.app.runtime, dict(one.begun)
-    with runtime.engine.begin() as conn:
-        events.abandon(conn, one.event)
-    for row in begun.values():
-        # Another transaction: one that is just ending holds the execution and waits for the event.
-        with suppress(SQLAlchemyError), runtime.engine.begin() as conn:
-            conn.execute(_NOT_LONG)
-            if executions.add_finished(conn, _ended(row, "abandoned", DEADLINE_PASSED)):
-                metrics.execution_ended("grant", row.activity_code, "abandoned")
-    with runtime.reading() as conn:
-        stored = executions.of_event(conn, one.event.user_id, *one.event.key)
-    ids = {row.activity_code: str(row.id) for row in [*begun.values(), *stored]}
-    return PlacementAnswer([ids[code] for code in one.codes if code in ids], complete=False)
-
-
-def _ended(row: ExecutionRow, outcome: str, reason: str) -> dict[str, Any]:
-    """Give an execution that ends without a segment of its own, as stored."""
-    return {
-        **row.new(),
-        "epoch": None,
-        "trace": [],
-        "assets_unknown": False,
-        "outcome": outcome,
-        "reason": reason,
-    }
-
-
-def _error_part(code: str) -> Part:
-    return {"activity": code, "reason": "error", "text": WENT_WRONG}
-
-
 def _pass_over(one: Visit, activity: TacticsActivity) -> Part | None:
     """Answer for an activity whose chain would come to nothing; what is stored of it is stored later, of many at once.
 
@@ -179,47 +140,6 @@ def _pass_over(one: Visit, activity: TacticsActivity) -> Part | None:
     return part
 
 
-def _record_stopped(one: Visit) -> bool:
-    """Store the executions that no segment was opened for, with their parts of the answer, in one transaction.
-
-    Returns:
-        Whether all of them are stored.
-
-    Raises:
-        Busy: the same placement is being answered elsewhere at this moment.
-    """
-    stopped, one.stopped = one.stopped, []
-    if not stopped or not one.complete:
-        return one.complete
-    codes = [each.row.activity_code for each in stopped]
-    try:
-        with one.app.runtime.engine.connect() as conn:
-            closed = segments.close_stopped(conn, one.event, stopped, one.codes)
-            if closed == "closed":
-                conn.commit()
-    except SQLAlchemyError as error:  # as where a segment cannot be opened
-        log.warning("not_recorded", activities=len(codes), error=type(error).__name__)
-        one.parts.update({code: _error_part(code) for code in codes})
-        return False
-    if closed == "twin":
-        raise _answered_elsewhere(one.request)
-    if closed == "abandoned":
-        with one.app.runtime.reading() as conn:
-            state = events.state(conn, *one.event.key)
-        if state is not None and state.body_hash != one.event.body_hash:
-            raise conflict(one.request)
-        one.complete = False
-        return False
-    one.execution_ids.update({each.row.activity_code: str(each.row.id) for each in stopped})
-    for each in stopped:
-        metrics.execution_ended("grant", each.row.activity_code, each.outcome)
-    return True
-
-
-def _answered_elsewhere(request: PlacementRequest) -> Busy:
-    return Busy(f"the request with key {request.key!r} is being answered at this moment")
-
-
 def _run(one: Visit, activity: TacticsActivity) -> Part | None:
     """Run one activity's chain for the user; whatever happens to it stays with it (C-13).
 
@@ -233,10 +153,10 @@ def _run(one: Visit, activity: TacticsActivity) -> Part | None:
     except InvalidTemplate as error:
         log.warning("cannot_run", activity=activity.code, error=error.message)
         row = one.execution(activity, chain_id=None, template_locks=True)
-        return _record_error(one, activity.code, row, error.message)
+        return record_error(one, activity.code, row, error.message)
     # Nothing opens before it is committed that those before it come to nothing.
-    if request.best_only and not _record_stopped(one):
-        one.parts[activity.code] = _error_part(activity.code)
+    if request.best_only and not record_stopped(one):
+        one.parts[activity.code] = error_part(activity.code)
         return one.parts[activity.code] if one.complete else None
     ctx = one.context(template.context_type, activity)
     ctx.candidates = one.codes
@@ -246,11 +166,11 @@ def _run(one: Visit, activity: TacticsActivity) -> Part | None:
         code, segment = _open(one, template, chosen.steps, ctx, row)
     except SQLAlchemyError as error:  # a database that is away is DatabaseDown, and ends the visit
         log.warning("not_opened", activity=activity.code, execution=str(row.id), error=type(error).__name__)
-        one.parts[activity.code] = _error_part(activity.code)
+        one.parts[activity.code] = error_part(activity.code)
         return one.parts[activity.code]
     if segment is None:
         if code == lease.TWIN:
-            raise _answered_elsewhere(request)
+            raise answered_elsewhere(request)
         ctx.outcome, ctx.text = "busy", "another execution of this instance is running"
         one.parts[activity.code] = not_shown(ctx)
         return one.parts[activity.code]
@@ -278,24 +198,6 @@ def _open(
         time.sleep(POLL_S)
 
 
-def _record_error(one: Visit, code: str, row: ExecutionRow | None = None, reason: str = "") -> Part:
-    """Answer for an activity that could not begin to run, and keep the answer with the event.
-
-    Args:
-        one: the placement.
-        code: of the activity.
-        row: the execution that could not begin, which keeps the reason for operators; None where nobody can read it.
-        reason: for operators.
-    """
-    one.parts[code] = _error_part(code)
-    with one.app.runtime.engine.begin() as conn:
-        if row is not None and executions.add_finished(conn, _ended(row, "error", reason)):
-            one.execution_ids[code] = str(row.id)
-            metrics.execution_ended("grant", code, "error")
-        events.record_answer(conn, one.event, {code: one.parts[code]}, candidates=one.codes)
-    return one.parts[code]
-
-
 def _await(one: Visit, code: str, segment: Segment) -> Part | None:
     """Find the answer of a segment that did not commit here: it failed, a twin was faster, or its chain hopped.
 
@@ -310,7 +212,7 @@ def _await(one: Visit, code: str, segment: Segment) -> Part | None:
             raise conflict(one.request)
         answer: dict[str, Part] = (state.answer if state is not None else None) or {}
         if code in answer:
-            _name_execution(one, code)
+            name_execution(one, code)
             return answer[code]
         if not segment.run.stored:
             segment.ctx.outcome = "error"
@@ -318,13 +220,6 @@ def _await(one: Visit, code: str, segment: Segment) -> Part | None:
         if one.late or (state is not None and state.abandoned_at is not None):
             return None
         time.sleep(POLL_S)
-
-
-def _name_execution(one: Visit, code: str) -> None:
-    """Name the execution that is stored: a faster twin's, where this one was taken back."""
-    with one.app.runtime.reading() as conn:
-        stored = executions.of_event(conn, one.event.user_id, *one.event.key)
-    one.execution_ids.update({row.activity_code: str(row.id) for row in stored if row.activity_code == code})
 
 
 def _moves_on(part: Part) -> bool:

@@ -49,5 +49,5 @@ def listing(
         query = query.where(mine.created_at < wanted.end)
     if after is not None:
         query = query.where(tuple_(mine.created_at, mine.id) < tuple_(*after))
-    newest = query.order_by(mine.created_at.desc()).limit(limit)
+    newest = query.order_by(mine.created_at.desc(), mine.id.desc()).limit(limit)
     return [dict(row) for row in conn.execute(newest).mappings()]

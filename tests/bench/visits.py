@@ -28,7 +28,7 @@ def granted(app: TacticsApp, user_number: int) -> None:
     Raises:
         MeasureFailed: the visit granted nothing.
     """
-    answer = visit(app, PlacementRequest(scene.user(user_number), scene.CHANNEL))
+    answer = visit(app, PlacementRequest(scene.user(user_number), scene.CHANNEL, deadline_ms=60_000))
     if [part["outcome"] for part in answer.results] != ["granted"]:
         raise MeasureFailed(f"user {user_number} was not granted: {answer.to_json()}")
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from tactics.flows.action import accept_events
+from tactics.flows.accepting import accept_events
 from tactics.store import executions, instances
 from tests.delivery.stage import Stage, behaviour
 from tests.delivery.waiting import until

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tactics.chain import prepare_app
-from tactics.flows.action import accept_events, submit_events
+from tactics.flows.accepting import accept_events
+from tactics.flows.action import submit_events
 from tactics.worker import make_app
 from tests.delivery.findings import audited, unended, wait_for_the_end
 from tests.delivery.plays import register_plays

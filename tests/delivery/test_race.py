@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tactics.flows.action import accept_events
+from tactics.flows.accepting import accept_events
 from tests.delivery.findings import audited, overwritten, unended, wait_for_the_end
 from tests.delivery.stage import Stage, behaviour
 from tests.delivery.waiting import until

@@ -112,6 +112,15 @@ def test_nothing_is_left_of_a_user_and_everything_adds_up(drive: Drive) -> None:
     assert left.count(SECRET) == before.count(SECRET) // 2  # the other user's
     assert [drive.rows(query) for query in SUMS] == sums
     assert _findings(drive) == []
+    said = drive.rows(
+        "SELECT DISTINCT data::text, answer, candidates, body_hash FROM event WHERE user_id = :user",
+        user=done.pseudonym,
+    )
+    assert said == [("{}", None, None, "erased")]
+    told = drive.rows(
+        "SELECT DISTINCT context, trace, reason FROM execution WHERE user_id = :user", user=done.pseudonym
+    )
+    assert told == [(None, None, None)]
     assert drive.rows("SELECT outcome, id FROM execution WHERE user_id = :user ORDER BY id", user=other) == others
     ((execution,),) = drive.rows("SELECT id FROM execution WHERE user_id = :user LIMIT 1", user=done.pseudonym)
     assert explain_execution(drive.runtime, execution, app=drive.app)["summary"]
@@ -274,9 +283,9 @@ def test_users_are_erased_while_they_act(drive: Drive) -> None:
     assert erased > 2
     drive.settle()
     # Nothing tells whose pseudonym it is: what belongs together has one name, the old or the new.
+    started = "execution x JOIN event e ON (e.source, e.id) = (x.event_source, x.event_id)"
     torn = (
-        "SELECT count(*) FROM execution x JOIN event e ON (e.source, e.id) = (x.event_source, x.event_id)"
-        " WHERE x.user_id <> e.user_id",
+        f"SELECT count(*) FROM {started} WHERE x.user_id <> e.user_id",  # noqa: S608  # words of ours
         "SELECT count(*) FROM grant_record g JOIN execution x ON x.id = g.execution_id WHERE g.user_id <> x.user_id",
         "SELECT count(*) FROM asset a JOIN grant_record g ON g.id = a.grant_id WHERE a.user_id <> g.user_id",
     )

@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from tactics.celery_app import MASKED, MaskedRequest
 from tactics.errors import DatabaseDown
-from tactics.flows import action
+from tactics.flows import accepting, action
 from tests.driving import Drive, Maker, acted
 
 TASK = "tactics.ingest_event"
@@ -66,8 +66,8 @@ def test_time_limit_while_it_waits_puts_it_back(driven: Maker, monkeypatch: pyte
 
 def test_once_stored_its_message_is_done_with(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that goes away after an event was stored puts no message back: the sweeper routes the event."""
-    stored = Mock(wraps=action.store_events)
-    monkeypatch.setattr(action, "store_events", stored)
+    stored = Mock(wraps=accepting.store_events)
+    monkeypatch.setattr(accepting, "store_events", stored)
 
     def fail_later(*_: object) -> None:
         if stored.called:

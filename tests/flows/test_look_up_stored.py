@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from tactics.errors import Busy, IdempotencyConflict
-from tactics.flows import placement, setup
+from tactics.flows import placement, recording, setup
 from tactics.flows.explain import explain_execution, explain_user
 from tactics.flows.placement import PlacementRequest
 from tactics.flows.visit import begin
@@ -94,7 +94,7 @@ def test_twin_that_was_faster_keeps_its_answer(many: Drive) -> None:
     setup.import_users(many.runtime, [{"user_id": "new", "segment": "lost"}])
     first = many.visit("new", key="k").to_json()
     with pytest.raises(Busy, match="'k'"):
-        placement._record_stopped(late)
+        recording.record_stopped(late)
     assert many.visit("new", key="k").to_json() == first
     assert many.value(FINISHED) == 36
 
@@ -104,7 +104,7 @@ def test_other_body_under_the_key_conflicts(many: Drive) -> None:
     late = _late(many, "new")
     first = many.visit("lost", key="k").to_json()
     with pytest.raises(IdempotencyConflict):
-        placement._record_stopped(late)
+        recording.record_stopped(late)
     assert many.visit("lost", key="k").to_json() == first
 
 
@@ -113,7 +113,7 @@ def test_abandoned_visit_writes_nothing_more(many: Drive) -> None:
     late = _late(many, "new")
     with many.runtime.engine.begin() as conn:
         events.abandon(conn, late.event)
-    assert not placement._record_stopped(late)
+    assert not recording.record_stopped(late)
     assert not late.complete
     assert many.value("SELECT count(*) FROM execution") == 0
 

@@ -16,7 +16,8 @@ from tactics.cli.app import app as cli
 from tactics.config import Settings
 from tactics.errors import BadInput
 from tactics.flows import setup
-from tactics.flows.action import accept_events, route_events
+from tactics.flows.accepting import accept_events
+from tactics.flows.action import route_events
 from tactics.flows.retry import list_parked, retry_parked
 from tactics.flows.sweep import sweep
 from tactics.worker import make_app

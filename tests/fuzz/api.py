@@ -51,7 +51,11 @@ def make_data(client: httpx.Client) -> dict[str, list[str]]:
     _told(client.post("/v1/plays", json=SPEND_AND_SAVE))
     listens = {**WELCOME, "channels": {"prepare": ["bought_twice"], "grant": ["home_banner"]}}
     _told(client.post("/v1/activities", json=listens))
-    _told(client.post("/v1/activities", json={**WELCOME, "channels": {"grant": ["home_banner"]}}, params={"publish": True}))
+    _told(
+        client.post(
+            "/v1/activities", json={**WELCOME, "channels": {"grant": ["home_banner"]}}, params={"publish": True}
+        )
+    )
     _told(client.post("/v1/activities", json=BIG_SPENDER, params={"publish": True}))
     _told(client.post("/v1/activities/welcome/benefits/five_off/movements", json={"delta": 5, "reason": "more"}))
     placed = [_told(client.post("/v1/placements/home_banner", json={"user_id": one})) for one in USERS]
@@ -158,7 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, others = parser.parse_known_args(arguments)
     start = time.monotonic()
     code = fuzz(options.seconds, options.seed, *others)
-    print(f"seed {options.seed}: {time.monotonic() - start:.0f} s, {'something was found' if code else 'nothing found'}")
+    print(
+        f"seed {options.seed}: {time.monotonic() - start:.0f} s, {'something was found' if code else 'nothing found'}"
+    )
     return 1 if code else 0
 
 

@@ -14,7 +14,7 @@ from tactics.api.body import StrictRoute
 from tactics.api.cloudevents import BATCH, STRUCTURED, read
 from tactics.api.inbox import Inbox
 from tactics.api.problems import Refused, described
-from tactics.flows.action import Receipt, Status
+from tactics.flows.accepting import Receipt, Status
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=StrictRoute)
 

@@ -34,9 +34,7 @@ def list_grants(
     activity: Annotated[Code | None, Query(description="only those of this activity")] = None,
     user_id: Annotated[Name | None, Query(description="only those to this user")] = None,
     state: Annotated[State | None, Query(description="only those in this state")] = None,
-    begin: Annotated[
-        Moment | None, Query(alias="from", description="only those made at this time or later")
-    ] = None,
+    begin: Annotated[Moment | None, Query(alias="from", description="only those made at this time or later")] = None,
     end: Annotated[Moment | None, Query(alias="to", description="only those made before this time")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,

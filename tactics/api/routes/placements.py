@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from tactics.api import examples_placements as examples
 from tactics.api.access import Caller, caller, needs
@@ -27,9 +27,15 @@ router = APIRouter(prefix="/v1/placements", tags=["placements"], route_class=Str
 
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,4}$")]
 ChannelCode = Annotated[Name, Path(examples=["home_banner"])]
+_LEAST_MS = 10
 Deadline = Annotated[
     int | None,
-    Header(alias="Tactics-Deadline-Ms", ge=10, description="wait so long for the answer; left out, what is set up"),
+    Header(
+        alias="Tactics-Deadline-Ms",
+        ge=_LEAST_MS,
+        description="wait so long for the answer; left out, what is set up",
+    ),
+    WithJsonSchema({"type": "integer", "minimum": _LEAST_MS}),
 ]
 
 
