@@ -73,12 +73,12 @@ class Settings(BaseSettings):
     keep_events_days: int = Field(
         0,
         ge=0,
-        description="Done events, finished executions, and grants of activities that are over are deleted when they are older; 0: never.",
+        description="Done events, finished executions, grants of activities that are over, and the outbox are deleted when older; 0: never.",
     )
     keep_audit_log_days: int = Field(
         0, ge=0, description="The audit log is dropped, whole months, when it is older; 0: never."
     )
-    pool_size: int = Field(10, gt=0, description="Database connections a process keeps.")
+    pool_size: int = Field(10, gt=0, description="Database connections a process keeps; one of the API at least TACTICS_API_THREADS + 12.")
     metrics_dir: str = Field(
         "", description="Folder in which this machine's processes keep what they count, so that any tells it all."
     )

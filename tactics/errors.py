@@ -72,7 +72,7 @@ class AmbiguousCode(Conflict):
 
 
 class Busy(TacticsError):
-    """Another request works on the same instance at this moment."""
+    """Another request works on the same at this moment."""
 
     code = "busy"
     http_status = 409

@@ -200,10 +200,12 @@ def change_asset(
     """
     found = asset_store.find(conn, asset_id)
     if found is None:
-        raise NotFound(f"there is no asset {asset_id}", asset_id=str(asset_id))
+        raise _no_asset(asset_id)
     instances.lock(conn, found.user_id, found.activity_code)
     held = asset_store.of_grant(conn, found.user_id, found.grant_id)
-    current = next(one for one in held if one.id == asset_id)
+    current = next((one for one in held if one.id == asset_id), None)
+    if current is None:  # its user was erased while this waited for the lock
+        raise _no_asset(asset_id)
     _check_order(current, change, reference)
     if _overtaken(conn, current, now, at):
         if reference is None or current.status in TRANSITIONS[change].values():
@@ -241,6 +243,10 @@ def _overtaken(conn: Connection, current: Asset, now: datetime, at: datetime | N
         return False
     # A clock that is ahead must not overtake what really happens later.
     return not asset_store.note_change(conn, current.user_id, current.id, min(at, now))
+
+
+def _no_asset(asset_id: UUID) -> NotFound:
+    return NotFound(f"there is no asset {asset_id}", asset_id=str(asset_id))
 
 
 def _not_allowed(current: Asset, what: str, status: AssetStatus) -> Conflict:

@@ -27,7 +27,7 @@ from tactics.config import Settings
 from tactics.embedded.home import LOOPBACK, is_free, made
 from tactics.errors import BadInput, Conflict, TacticsError
 from tactics.store.db import make_engine
-from tactics.store.migrate import upgrade
+from tactics.store.migrate import upgrade_in_use
 from tactics.supervisor import Supervisor, last_lines
 from tactics.worker import beat_command, make_app, worker_command
 
@@ -185,8 +185,7 @@ def _alone(home: Path | None) -> Iterator[None]:
 def _migrate(settings: Settings) -> None:
     engine = make_engine(settings.database_url, pool_size=1)
     try:
-        with engine.begin() as conn:
-            upgrade(conn)
+        upgrade_in_use(engine)
     finally:
         engine.dispose()
 

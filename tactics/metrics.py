@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -67,6 +67,11 @@ class Family:
                 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
                 self._metric = self._make(prometheus_client)
             return self._metric
+
+    def collect(self) -> Iterable[Any]:
+        """Give what this process has counted."""
+        found: Iterable[Any] = self.made().collect()
+        return found
 
     def _make(self, client: Any) -> Any:
         raise NotImplementedError
@@ -147,6 +152,38 @@ class Running(Family):
             _not_counted(error)
 
 
+class Level(Family):
+    """What something is at this moment; nothing is told of it before it is known.
+
+    `over` says what the processes that live come to together: the sum of theirs, or the greatest.
+    """
+
+    kind = "gauge"
+
+    def __init__(self, name: str, text: str, *, over: Literal["sum", "max"]) -> None:
+        """Declare it."""
+        super().__init__(name, text)
+        self._over = over
+
+    def collect(self) -> Iterable[Any]:
+        """Give what it is in this process, if it is known here."""
+        if self._metric is not None:
+            return super().collect()
+        from prometheus_client.metrics_core import Metric
+
+        return [Metric(self.name, self.text, self.kind)]
+
+    def _make(self, client: Any) -> Any:
+        return client.Gauge(self.name, self.text, registry=None, multiprocess_mode=f"live{self._over}")
+
+    def set(self, value: float) -> None:
+        """Say what it is now."""
+        try:
+            self._child(()).set(value)
+        except OSError as error:
+            _not_counted(error)
+
+
 def _not_counted(error: OSError) -> None:
     """Say once that the folder cannot be written to; what is counted goes on."""
     if not _said:
@@ -158,6 +195,19 @@ _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 _LAG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 
 EVENTS = Counter("tactics_events_total", "Events handed in: accepted, duplicate or rejected.", "type", "outcome")
+EVENTS_REFUSED = Counter(
+    "tactics_events_refused_total",
+    "Events of requests that failed as a whole, by the error's code: overloaded: none was accepted; others: sent again.",
+    "code",
+)
+INBOX_WAITING = Level(
+    "tactics_inbox_waiting_events", "Events that the API has taken and not committed yet.", over="sum"
+)
+INBOX_REFUSING = Level(
+    "tactics_inbox_refusing",
+    "Processes of the API that take no events, for more than TACTICS_MAX_BACKLOG wait to be routed.",
+    over="sum",
+)
 EVENTS_ROUTED = Counter("tactics_events_routed_total", "Events routed, those that rules gave here too.", "type")
 ROUTING_LAG = Histogram(
     "tactics_routing_lag_seconds", "From an event's acceptance to its routing.", "type", buckets=_LAG
@@ -205,12 +255,22 @@ SWEPT = Counter(
 PARKED = Counter("tactics_parked_total", "Given up on after the last attempt: event or execution.", "what")
 TASKS_RUNNING = Running("tactics_tasks_running", "Messages that pool processes work on at this moment.")
 REQUESTS = Counter(
-    "tactics_http_requests_total", "Answers of the API, by the route's template.", "route", "method", "status"
+    "tactics_http_requests_total",
+    "Answers of the API, by the route's template; (gate): refused before they were begun, more were inside than can be.",
+    "route",
+    "method",
+    "status",
 )
 REQUEST_SECONDS = Histogram(
     "tactics_http_request_seconds", "How long the API took to answer.", "route", "method", buckets=_QUICK
 )
 REQUESTS_RUNNING = Running("tactics_http_requests_running", "Requests that the API answers at this moment.")
+KEYS_FAILURES = Counter("tactics_keys_read_failures_total", "Times that the API keys could not be read.")
+KEYS_READ_AT = Level(
+    "tactics_keys_read_timestamp_seconds",
+    "When the API keys were last read, in Unix time, by the process that did so last. Known keys let in for 300 s more.",
+    over="max",
+)
 
 # What the grant's step may come to; any other outcome of a placement was decided before it.
 _OF_GRANTS = frozenset({"granted", "reused", "replayed", "pending", "sold_out", "limit", "holdout"})
@@ -297,7 +357,7 @@ class _OfProcess:
 
     def collect(self) -> Iterator[Any]:
         for family in FAMILIES:
-            yield from family.made().collect()
+            yield from family.collect()
 
 
 class _OfFolder:

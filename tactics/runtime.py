@@ -10,14 +10,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import redis
+from psycopg.errors import LockNotAvailable
 from pydantic import ValidationError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 from tactics.config import Settings
 from tactics.domain.activity import TacticsActivity
-from tactics.errors import UnreadableActivity
+from tactics.errors import Busy, UnreadableActivity
 from tactics.gateways.local import LocalAssets, LocalItems, LocalRecall, LocalUsers
 from tactics.gateways.ports import AssetGateway, ItemGateway, RecallGateway, UserGateway
 from tactics.store import activities, audit_log
@@ -27,6 +29,7 @@ ACTIVITIES_KEPT = 20_000
 ACTOR = "tactics"
 """Who does what nobody asked for: workers, beat, the API on its own account."""
 _NOW = text("SELECT now()")
+_PATIENCE = text("SELECT set_config('lock_timeout', :patience, true)")
 
 
 @dataclass
@@ -61,7 +64,8 @@ class Runtime:
     """What code that does I/O receives. Open it after a fork, never before.
 
     `shared` keeps what modules have read and may use again, by name; each says itself when its part is out of date.
-    `actor` is who asks for what is changed through it, `request_id` the request they do it by, for the audit log.
+    `actor` is who asks for what is changed through it, `request_id` the request they do it by, for the audit log;
+    `patience_ms` is how long such a change waits for locks, None is without end.
     """
 
     settings: Settings
@@ -75,21 +79,32 @@ class Runtime:
     shared: dict[str, object] = field(default_factory=dict)
     actor: str = ACTOR
     request_id: str | None = None
+    patience_ms: int | None = None
     _activities: OrderedDict[tuple[str, int], TacticsActivity] = field(default_factory=OrderedDict)
 
-    def acting_as(self, actor: str, request_id: str | None = None) -> Runtime:
+    def acting_as(self, actor: str, request_id: str | None = None, *, patience_ms: int | None = None) -> Runtime:
         """Give this runtime, with the same connections, for changes that somebody else asks for."""
-        return replace(self, actor=actor, request_id=request_id)
+        return replace(self, actor=actor, request_id=request_id, patience_ms=patience_ms)
 
     @contextmanager
     def changing(self) -> Iterator[Connection]:
         """Open a transaction for changes that the audit log tells of, in the actor's name.
 
         Other transactions need not say whose they are: their connections do, for the whole process.
+
+        Raises:
+            Busy: somebody else kept for longer than `patience_ms` what is to be changed; the transaction is taken back.
         """
-        with self.engine.begin() as conn:
-            audit_log.act_as(conn, self.actor, self.request_id)
-            yield conn
+        try:
+            with self.engine.begin() as conn:
+                audit_log.act_as(conn, self.actor, self.request_id)
+                if self.patience_ms is not None:
+                    conn.execute(_PATIENCE, {"patience": f"{self.patience_ms}ms"})
+                yield conn
+        except OperationalError as error:
+            if self.patience_ms is None or not isinstance(error.orig, LockNotAvailable):
+                raise
+            raise Busy("somebody else is changing the same at this moment: ask again") from error
 
     @classmethod
     def open(cls, settings: Settings, actor: str = ACTOR) -> Runtime:

@@ -21,6 +21,8 @@ class Caller:
     scopes: frozenset[str]
 
 
+PATIENCE_MS = 2_000
+"""So long a change waits for others: requests share few threads, and who asks may ask again."""
 LOCAL = Caller("local", frozenset(SCOPES))
 
 
@@ -45,7 +47,8 @@ async def caller(request: Request) -> Caller:
 async def acting(request: Request) -> Runtime:
     """Give the runtime, for changes in the caller's name."""
     app: TacticsApp = request.app.state.tactics
-    return app.runtime.acting_as((await caller(request)).name, getattr(request.state, "request_id", None))
+    name, request_id = (await caller(request)).name, getattr(request.state, "request_id", None)
+    return app.runtime.acting_as(name, request_id, patience_ms=PATIENCE_MS)
 
 
 Tactics = Annotated[TacticsApp, Depends(tactics_app)]

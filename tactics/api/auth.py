@@ -14,6 +14,7 @@ from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -33,6 +34,11 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
 OPEN_FOLDERS = ("/static-offline-docs/",)
 MAKE_ONE = "`tactics keys create --name NAME --scope SCOPE` makes one"
 _HOW = f"send an API key as `Authorization: Bearer tk_…`; {MAKE_ONE}"
+UNGUARDED = (
+    "WARNING: no API key was made yet, so any program on this machine may do everything over the API; and so may everybody"
+    " whose requests a proxy on this machine passes on to it, wherever they come from. Make a key before a proxy points"
+    f" here: {MAKE_ONE}."
+)
 _NO_KEYS = f"no API key was made yet, so only programs on this machine are answered; {MAKE_ONE}"
 _NOT_VALID = "this API key is not valid: there is none such, or it was revoked or has expired"
 # Whoever sends one of these passes on what somebody else asks, from wherever that is.
@@ -129,24 +135,33 @@ class Authentication:
             engine.dispose()
 
 
-def require_keys(runtime: Runtime, host: str) -> None:
+def require_keys(runtime: Runtime, host: str, *, always: bool = False) -> None:
     """Refuse to serve others than this machine while nobody has a key.
 
     Args:
         runtime: the database.
         host: the address to listen on.
+        always: refuse to serve this machine too.
 
     Raises:
-        NotConfigured: it is another than loopback, and there is no active key.
+        NotConfigured: it is another than loopback, or `always`, and there is no active key.
     """
-    if is_loopback(host):
+    loopback = is_loopback(host)
+    if loopback and not always:
         return
     with runtime.reading() as conn:
         if not api_keys.count_active(conn):
-            raise NotConfigured(
-                f"others than this machine can reach {host}, and there is no active API key: {MAKE_ONE}",
-                missing=["api_key"],
-            )
+            why = "--require-key was given" if loopback else f"others than this machine can reach {host}"
+            raise NotConfigured(f"{why}, and there is no active API key: {MAKE_ONE}", missing=["api_key"])
+
+
+def unguarded(runtime: Runtime) -> bool:
+    """Tell whether no key was ever made, so that programs on this machine need none; also where nobody can tell."""
+    try:
+        with runtime.reading() as conn:
+            return not api_keys.read_all(conn).ever_made
+    except (TacticsError, SQLAlchemyError):
+        return True
 
 
 @lru_cache(64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from email.message import Message
+from functools import lru_cache
 from typing import Any
 
 from fastapi import Request, Response
@@ -58,14 +59,11 @@ class _StrictRequest(Request):
         return _loaded(body) if len(body) <= _SMALL else await run_in_threadpool(_loaded, body)
 
     def _check_headers(self) -> None:
-        sent = Message()
         # The data of a CloudEvent in headers is JSON where nothing else is said, as it is in the JSON format.
         assumed = "application/json" if "ce-specversion" in self.headers else "application/octet-stream"
-        sent["content-type"] = self.headers.get("content-type", assumed)
-        media, subtype = sent.get_content_maintype(), sent.get_content_subtype()
+        media, subtype, charset = _content_type(self.headers.get("content-type", assumed))
         if media != "application" or not (subtype == "json" or subtype.endswith("+json")):
             raise Refused(415, "media_type", f"a body of {media}/{subtype} was sent")
-        charset = sent.get_content_charset("utf-8")
         if charset not in {"utf-8", "utf8", "us-ascii"}:
             raise Refused(415, "media_type", "JSON is sent as UTF-8")
         if self.headers.get("content-encoding", "identity").strip().lower() != "identity":
@@ -83,6 +81,14 @@ class _StrictRequest(Request):
         if not found:
             raise Refused(400, "not_json", "the body is empty")
         return bytes(found)
+
+
+@lru_cache(64)
+def _content_type(header: str) -> tuple[str, str, str]:
+    """Give media type, subtype and charset; most callers always send the same."""
+    sent = Message()
+    sent["content-type"] = header
+    return sent.get_content_maintype(), sent.get_content_subtype(), sent.get_content_charset("utf-8")
 
 
 def too_large() -> Refused:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from fastapi import Response
 from sqlalchemy import Connection
 
 from tactics.api.etag import check_match
+from tactics.flows.reading import Around
 
 
 class Edit:
@@ -20,6 +21,7 @@ class Edit:
         if_match: str = "",
         if_none_match: str = "",
         refuse: Callable[[Connection], None] = lambda _: None,
+        within: Around = nullcontext,
     ) -> None:
         """Keep the conditions.
 
@@ -28,8 +30,10 @@ class Edit:
             if_match: the header; empty is no condition.
             if_none_match: the header; empty is no condition.
             refuse: raises where the caller may not make this edit of the thing as it is.
+            within: surrounds the change, and raises where the caller may not make what came of it.
         """
-        self._tag_of, self._if_match, self._if_none_match, self._refuse = tag_of, if_match, if_none_match, refuse
+        self._tag_of, self._if_match, self._if_none_match = tag_of, if_match, if_none_match
+        self._refuse, self._within = refuse, within
         self.tag: str | None = None
 
     @contextmanager
@@ -37,7 +41,8 @@ class Edit:
         """Check before the change, look after it: nobody else changes anything between."""
         check_match(self._tag_of(conn), self._if_match, self._if_none_match)
         self._refuse(conn)
-        yield
+        with self._within(conn):
+            yield
         self.tag = self._tag_of(conn)
 
     def tell(self, response: Response, new_at: str | None = None) -> None:

@@ -7,6 +7,7 @@ next; alone, an event waits for nobody.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from tactics.errors import DatabaseDown, Overloaded, TacticsError
 from tactics.flows.accepting import Reading, Receipt, read_events, store_events
 from tactics.flows.action import publish_routing
 from tactics.store import events
+from tactics.store.db import make_engine
 from tactics.store.events import Ref
 
 log = structlog.get_logger()
@@ -35,6 +37,8 @@ TOGETHER = 500
 """So many events are committed at once; a request with more is a commit of its own."""
 LOOK_EVERY_S = 1.0
 _KEPT_REFS = 20_000
+# How long the last commit and the last messages may take when the process ends.
+_ENDING_S = 5.0
 _SOON_S = 2.0
 # A message costs as much for one event as for a hundred, here and in the worker: so much it waits for others.
 _GATHER_S = 0.005
@@ -59,6 +63,11 @@ class Inbox:
         self._idle.set()
         self._committing = ThreadPoolExecutor(1, "inbox")
         self._publisher = Publisher(app)
+        settings = app.settings
+        # Of its own: nobody else's work keeps events waiting for a connection, and a statement ends before its patience.
+        self._engine = make_engine(
+            settings.database_url, pool_size=1, statement_timeout_ms=int(800 * ACCEPT_PATIENCE_S), autocommit=True
+        )
         self._backlogged = False
         self._ahead = timedelta()
         self._tasks: list[asyncio.Task[None]] = []
@@ -69,12 +78,17 @@ class Inbox:
 
     async def stop(self) -> None:
         """End: what waits is committed first."""
-        await self._idle.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ENDING_S):
+                await self._idle.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._committing.shutdown()
-        await asyncio.to_thread(self._publisher.close)
+        # A database or broker that hangs does not keep the process: what is not committed was not accepted, and what is
+        # not published, the sweeper finds.
+        self._committing.shutdown(wait=False, cancel_futures=True)
+        await self._publisher.close(_ENDING_S)
+        self._engine.dispose()
 
     async def accept(self, messages: Messages) -> list[Receipt]:
         """Commit events, and wake the workers up.
@@ -116,6 +130,9 @@ class Inbox:
                 together = self._take()
                 try:
                     await loop.run_in_executor(self._committing, self._commit, together, loop.call_soon_threadsafe)
+                except Exception as error:  # one bad commit ends nothing but itself
+                    log.exception("events_not_committed")
+                    _fail(together, _told(error))
                 finally:
                     self._events -= sum(one.read.count for one in together)
             if not self._events:
@@ -132,7 +149,7 @@ class Inbox:
     def _commit(self, together: Sequence[_Waiting], soon: Callable[..., object]) -> None:
         """Accept what requests brought; where it cannot be stored together, each request stands for itself."""
         try:
-            with self._app.runtime.reading() as conn:
+            with self._engine.connect() as conn:
                 receipts, refs = store_events(self._app, conn, [one.read for one in together])
         except Exception as error:  # noqa: BLE001  # whatever it is, those who wait are told
             if len(together) > 1 and not isinstance(error, DatabaseDown):
@@ -166,35 +183,42 @@ class Publisher:
     def __init__(self, app: TacticsApp) -> None:
         self._app = app
         self._refs: deque[Ref] = deque(maxlen=_KEPT_REFS)  # what falls out, the sweeper finds
-        self._thread = ThreadPoolExecutor(1, "publisher")
+        self._more = threading.Event()
+        self._ending = False
+        self._thread = threading.Thread(target=self._publish_all, name="publisher", daemon=True)
+        self._thread.start()
 
     def publish(self, refs: Sequence[Ref]) -> None:
         """Publish soon."""
-        if not refs:
-            return
-        idle = not self._refs
         self._refs.extend(refs)
-        if idle:
-            self._thread.submit(self._publish_all)
+        if refs:
+            self._more.set()
 
-    def close(self) -> None:
-        """Publish what is left, and end."""
-        self._thread.shutdown()
+    async def close(self, patience_s: float) -> None:
+        """Publish what is left, and end; after so many seconds, end."""
+        self._ending = True
+        self._more.set()
+        await asyncio.to_thread(self._thread.join, patience_s)
 
     def _publish_all(self) -> None:
-        try:
+        while not self._ending or self._refs:
+            self._more.wait()
+            self._more.clear()
             while self._refs:
                 if len(self._refs) < self._app.settings.batch_size:
                     time.sleep(_GATHER_S)
-                size = min(len(self._refs), self._app.settings.batch_size)
-                refs = [self._refs.popleft() for _ in range(size)]
-                if not publish_routing(self._app, refs):
-                    self._leave_to_the_sweeper([*refs, *self._drained()])
-        except Exception as error:  # noqa: BLE001  # they are stored: the sweeper finds them later
-            log.warning("not_published", error=type(error).__name__)
+                self._publish_some()
 
-    def _drained(self) -> list[Ref]:
-        return [self._refs.popleft() for _ in range(len(self._refs))]
+    def _publish_some(self) -> None:
+        size = min(len(self._refs), self._app.settings.batch_size)
+        refs = [self._refs.popleft() for _ in range(size)]
+        try:
+            published = publish_routing(self._app, refs)
+        except Exception as error:  # noqa: BLE001  # they are stored: whatever it is, the sweeper publishes them
+            log.warning("routing_not_published", events=size, error=type(error).__name__)
+            published = False
+        if not published:
+            self._leave_to_the_sweeper([*refs, *(self._refs.popleft() for _ in range(len(self._refs)))])
 
     def _leave_to_the_sweeper(self, refs: Sequence[Ref]) -> None:
         """Make them due soon: not only when a published attempt would have been given up."""

@@ -1,7 +1,8 @@
 """The valid API keys, as a process that serves knows them: read whole, every few seconds, beside the requests.
 
 So a request asks no database who its caller is, and guesses cost the database nothing. What a guess can do is have the
-keys read again, for its key may just have been made: at most a few times a second, whoever guesses how much.
+keys read again, for its key may just have been made: at most a few times a second, whoever guesses how much. A few wait
+for that; the others are told at once that there is no such key.
 
 When the database does not answer, the keys known last stay valid for a while, and about others nothing can be said.
 """
@@ -16,8 +17,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
 
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 
+from tactics import metrics
 from tactics.config import Settings
 from tactics.domain.api_key import ApiKey
 from tactics.errors import DatabaseDown
@@ -35,6 +37,8 @@ PATIENCE_S = 1.0
 """A reading that takes longer is an outage; and after one, nobody tries again for so long."""
 AGAIN_S = 0.25
 """Readings that guesses cause are this far apart."""
+GUESSERS = 8
+"""So many wait at a time for a key that may just have been made: each is a request inside, in the place of another."""
 OUT_S = 10.0
 """So long after a failed reading, requests of known keys do not wait for the next."""
 USE_NOTED_S = 60.0
@@ -64,6 +68,7 @@ class Keyring:
     _known: _Reading | None = None
     _failed_at: float = float("-inf")
     _under_way: tuple[Future[None], float] | None = None
+    _guessing: int = 0
     _noted: dict[str, float] = field(default_factory=dict)
     _to_note: set[str] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
@@ -86,9 +91,9 @@ class Keyring:
             if found is not None:
                 return found
         if known is not None and known.begun_at < asked_at:
-            # It may have been made a moment ago.
-            await asyncio.sleep(max(0.0, known.begun_at + AGAIN_S - self.clock()))
-            known = await self._read_since(asked_at)
+            if self._guessing >= GUESSERS and asked_at - known.begun_at <= FRESH_S:
+                return None
+            known = await self._read_again(known, asked_at)
         if known is None or known.begun_at < asked_at:
             raise DatabaseDown(_UNREADABLE)
         return known.keys.by_id.get(key_id)
@@ -130,6 +135,15 @@ class Keyring:
         """Tell whether the database did not answer lately: then nobody waits for it who need not."""
         return now - self._failed_at < OUT_S
 
+    async def _read_again(self, known: _Reading, asked_at: float) -> _Reading | None:
+        """Give the keys as they are now, a little later: one may have been made a moment ago."""
+        self._guessing += 1
+        try:
+            await asyncio.sleep(max(0.0, known.begun_at + AGAIN_S - self.clock()))
+            return await self._read_since(asked_at)
+        finally:
+            self._guessing -= 1
+
     async def _read_since(self, wanted: float) -> _Reading | None:
         """Give the keys as they were read at `wanted` or later, if that can be had soon; else as they are known."""
         now = self.clock()
@@ -158,8 +172,10 @@ class Keyring:
     def _read(self, begun_at: float) -> None:
         try:
             self._known = _Reading(self.read(), begun_at)
+            metrics.KEYS_READ_AT.set(time.time() - (self.clock() - begun_at))
         except Exception as error:  # noqa: BLE001  # whatever it is: nobody comes in by it, and the next one tries again
             self._failed_at = self.clock()
+            metrics.KEYS_FAILURES.count()
             _LOG.warning("%s: %s", _UNREADABLE, _first_line(error))
 
     def _note(self) -> None:
@@ -180,10 +196,8 @@ def open_keyring(settings: Settings) -> tuple[Keyring, Engine]:
     Returns:
         It, and the engine to dispose of when it is closed.
     """
-    # A server that vanished is noticed within seconds, also in the middle of a statement.
-    url = make_url(settings.database_url).update_query_dict({"tcp_user_timeout": "5000"})
     engine = make_engine(
-        url.render_as_string(hide_password=False), pool_size=1, statement_timeout_ms=2_000, autocommit=True
+        settings.database_url, pool_size=1, statement_timeout_ms=2_000, autocommit=True, vanished_ms=5_000
     )
 
     def read_once() -> Keys:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tactics.celery_app import TacticsApp
 from tactics.domain.placement import PlacementAnswer, PlacementRequest
-from tactics.errors import Overloaded, TacticsError
+from tactics.errors import DatabaseDown, Overloaded, TacticsError
 from tactics.flows.placement import answer, counted
 from tactics.flows.recording import give_up
 from tactics.flows.visit import Visit, begin
@@ -28,6 +28,10 @@ log = structlog.get_logger()
 _WEIGHT = 0.05
 # Of its deadline, a placement needs so much to be left when a thread has it.
 _WORKING_SHARE = 0.5
+# A database that hangs is not waited for.
+_GIVING_UP_S = 1.0
+# What giving up and the answer itself may take, so that who waits has it by the deadline.
+_ANSWERING_S, _ANSWERING_SHARE = 0.06, 0.1
 
 
 @dataclass(slots=True)
@@ -88,7 +92,7 @@ class Placing:
     async def _answer(self, request: PlacementRequest, arrived_at: float | None) -> PlacementAnswer:
         deadline_s = (request.deadline_ms or self._app.settings.placement_deadline_ms) / 1000
         now = time.monotonic()
-        left_s = deadline_s - (now - (arrived_at or now))
+        left_s = deadline_s - (now - (arrived_at or now)) - min(_ANSWERING_S, _ANSWERING_SHARE * deadline_s)
         ahead = max(0, self._inside + 1 - self._threads)
         if left_s - ahead * self._takes_s / self._threads < _WORKING_SHARE * deadline_s:
             raise Overloaded("more placements wait than can be answered in time; this one was not begun")
@@ -110,7 +114,12 @@ class Placing:
         if visit is None:
             job.cancel()  # if no thread has it yet, none will
             raise Overloaded("the placement could not be begun in time; nothing of it was")
-        return await asyncio.get_running_loop().run_in_executor(self._leaving, give_up, visit)
+        leaving = asyncio.wrap_future(self._leaving.submit(give_up, visit))
+        await asyncio.wait({leaving}, timeout=_GIVING_UP_S)
+        if not leaving.done():
+            leaving.add_done_callback(lambda one: one.cancelled() or one.exception())  # nobody hears of it any more
+            raise DatabaseDown("the deadline passed, and the database does not say what became of the placement")
+        return leaving.result()
 
     def _ended(self, future: asyncio.Future[PlacementAnswer | None]) -> None:
         self._inside -= 1

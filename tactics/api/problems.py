@@ -37,7 +37,8 @@ TITLES: Mapping[str, str] = {
 _TREE = [TacticsError]
 for _one in _TREE:
     _TREE.extend(_one.__subclasses__())
-TITLES = {**{one.code: (one.__doc__ or "").strip().splitlines()[0] for one in _TREE}, **TITLES}
+TITLES = {**{one.code: one.__doc__.strip().splitlines()[0] for one in _TREE if one.__doc__}, **TITLES}
+_UNTITLED = "The request could not be answered."
 # Their texts name servers and processes: they are for whoever operates this, in the log.
 _NOT_TOLD = frozenset({"database_down", "redis_down", "not_configured", "error"})
 _TOLD_INSTEAD = "The log of the service says more."
@@ -86,9 +87,9 @@ def _allow(request: Request) -> dict[str, str]:
     """Give the methods of an address, of all its routes: the framework knows those of the first alone."""
     paths: Mapping[str, Mapping[str, Any]] = request.app.openapi()["paths"]
     path = request.url.path
-    matching = (one for one in paths if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(one)), path))
-    known = {method.upper() for one in matching for method in paths[one]}
-    return {"Allow": ", ".join(sorted(known))} if known else {}
+    templates = (one for one in paths if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(one)), path))
+    known = paths.get(path if path in paths else next(templates, ""), {})
+    return {"Allow": ", ".join(sorted(one.upper() for one in known))} if known else {}
 
 
 async def raised(request: Request, error: Exception) -> Response:
@@ -104,6 +105,18 @@ async def raised(request: Request, error: Exception) -> Response:
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
     return _problem(request, error.http_status, error.code, detail, problems, headers, fields)
+
+
+def title_of(code: str) -> str:
+    """Give the title of a code, of an error that was defined after this module too."""
+    if code in TITLES:
+        return TITLES[code]
+    tree: list[type[TacticsError]] = [TacticsError]
+    for one in tree:
+        if one.code == code and (one.__doc__ or "").strip():
+            return str(one.__doc__).strip().splitlines()[0]
+        tree.extend(one.__subclasses__())
+    return _UNTITLED
 
 
 async def answer(request: Request, error: TacticsError | Refused) -> Response:
@@ -143,7 +156,7 @@ def _problem(
     body: dict[str, Any] = {
         **{name: value for name, value in (fields or {}).items() if isinstance(value, str | int | float | list)},
         "type": f"urn:tactics:problem:{code}",
-        "title": TITLES[code],
+        "title": title_of(code),
         "status": int(status),
         "detail": detail,
         "code": code,
@@ -180,7 +193,8 @@ _SCHEMA = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
-        "code": {"type": "string", "enum": list(TITLES)},
+        # No closed list: what is loaded later, plugins too, has errors of its own.
+        "code": {"type": "string", "description": "says it for programs; they are listed in docs/reference/outcomes.md"},
         "problems": {"type": "array", "maxItems": MAX_PROBLEMS, "items": _PROBLEM_PART},
         "more_problems": {"type": "integer", "description": "how many are not listed"},
         "request_id": {"type": "string"},

@@ -75,5 +75,6 @@ class Protocol(HttpToolsProtocol):
             f"content-length: {len(content)}\r\n{HEADER}: {request_id}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + content)
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         self.loop.call_later(_LINGER_S, self.transport.close)

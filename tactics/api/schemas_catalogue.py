@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from tactics.api.schemas import WHOLE, Asked
 from tactics.domain.activity import Minor
-from tactics.domain.catalogue import Attributes, Name
+from tactics.domain.catalogue import Attributes, Name, UserName
 
 MOST_ROWS = 5_000
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
@@ -25,7 +25,7 @@ class UserRequest(Asked):
 class UserRowRequest(UserRequest):
     """A user of many."""
 
-    user_id: Name
+    user_id: UserName
     attributes: Given = Field(default_factory=dict)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 import structlog
@@ -20,6 +22,9 @@ from tactics.store.db import make_engine
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
+THREADS = 4
 PATIENCE_S = 1.0
 HEALTH_KEPT_S = 1.0
 STATE_KEPT_S = 5.0
@@ -52,17 +57,22 @@ class State:
 
 
 class Watch:
-    """One process's look at the servers, over a connection of its own: a busy pool says nothing about them."""
+    """One process's look at the servers, over a connection and in threads of its own: busy ones say nothing about them."""
 
     def __init__(self, runtime: Runtime) -> None:
         """Connect to nothing yet."""
         self._redis = runtime.redis
+        self._threads = ThreadPoolExecutor(THREADS, "watch")
         self._engine: Engine = make_engine(
             runtime.settings.database_url, pool_size=1, statement_timeout_ms=_STATEMENT_MS, autocommit=True
         )
         self._health = Probe(self._ask_health, kept_s=HEALTH_KEPT_S, patience_s=PATIENCE_S)
         self._ping = Probe(self._ask_redis, kept_s=HEALTH_KEPT_S, patience_s=PATIENCE_S)
         self._state = Probe(self._ask_state, kept_s=STATE_KEPT_S, patience_s=PATIENCE_S)
+
+    async def asked(self, ask: Callable[[], T]) -> T:
+        """Ask something that takes its time, in a thread that no other request waits for."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
 
     def revision(self) -> str:
         """Give the schema's revision, which this version can work with.
@@ -102,7 +112,8 @@ class Watch:
             yield gauge
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back, and let the threads end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self._engine.dispose()
 
     def _ask_health(self) -> str:

@@ -20,10 +20,18 @@ def api(
     processes: Annotated[
         int, typer.Option("--processes", min=1, help="Each answers requests on its own; one a processor.")
     ] = 1,
+    require_key: Annotated[
+        bool,
+        typer.Option(
+            "--require-key",
+            help="Never answer without a key, this machine neither: refuse to start while there is no active one.",
+        ),
+    ] = False,
 ) -> None:
     """Answer HTTP: events in, placements out, and everything that operators set up. Ctrl-C stops it.
 
-    Without any API key it answers only this machine: `tactics keys create` makes one.
+    Until the first API key is made (`tactics keys create`), it answers programs on this machine without one, for everything.
+    Make a key before a proxy points at it: what a proxy on this machine passes on comes from this machine.
     """
     from tactics.cli import attach
 
@@ -34,10 +42,14 @@ def api(
 
     load_plugins(settings)  # what is wrong with one is said here
     loopback = is_loopback(host)
-    if not loopback:
-        from tactics.api.auth import require_keys
+    open_locally = loopback and not require_key
+    from tactics.api.auth import UNGUARDED, require_keys, unguarded
 
-        require_keys(attach.runtime(), host)
+    runtime = attach.runtime()
+    require_keys(runtime, host, always=require_key)
+    if open_locally and unguarded(runtime):
+        typer.echo(UNGUARDED, err=True)
+    runtime.engine.dispose()  # what serves has connections of its own
     listener = listening(host, settings.api_port if port is None else port)
     import uvicorn
     from uvicorn.supervisors import Multiprocess
@@ -58,7 +70,7 @@ def api(
             if all(one.wait_until_ready(_START_S, self.should_exit) for one in self.processes):
                 typer.echo(told)
 
-    config = server_config(open_locally=loopback, processes=processes)
+    config = server_config(open_locally=open_locally, processes=processes)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us wants what Ctrl-C does
     with listener, counting_together(settings, processes):
         try:

@@ -15,15 +15,17 @@ def _group() -> None:
 
 @app.command()
 def upgrade() -> None:
-    """Bring the database to the schema of this version, and add the partitions of the coming months."""
+    """Bring the database to the schema of this version, and add the partitions of the coming months.
+
+    Processes of the version before go on meanwhile. When it ends early, run it again: what is done stays done.
+    """
     from tactics.cli import attach
     from tactics.store.db import make_engine
-    from tactics.store.migrate import upgrade as migrate
+    from tactics.store.migrate import upgrade_in_use
 
     engine = make_engine(attach.database_url(), pool_size=1)
     try:
-        with engine.begin() as conn:
-            migrate(conn)
+        upgrade_in_use(engine, typer.echo)
     finally:
         engine.dispose()
     typer.echo("the database's schema is up to date")

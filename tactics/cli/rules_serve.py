@@ -30,6 +30,7 @@ def serve(
     import uvicorn
 
     from tactics.api.app import create_rules_app
+    from tactics.api.protocol import Protocol
 
     class Announced(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -45,6 +46,7 @@ def serve(
         typer.echo(f"Whoever can reach {address} can use it: it asks for no password.", err=True)
     config = uvicorn.Config(
         create_rules_app(),
+        http=Protocol,
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -36,6 +36,7 @@ def up(
 
     The data is in TACTICS_HOME. Other commands find these servers by themselves.
     """
+    from tactics.api.auth import UNGUARDED, unguarded
     from tactics.cli import attach
     from tactics.local import running_locally
     from tactics.plugin import load_plugins
@@ -50,6 +51,8 @@ def up(
     with running as local:
         for line in _description(local):
             typer.echo(line)
+        if local.api is not None and unguarded(local.app.runtime):
+            typer.echo(UNGUARDED, err=True)
         try:
             local.wait()
         except KeyboardInterrupt:
@@ -71,7 +74,7 @@ def _description(local: Local) -> list[str]:
         f"  Redis     {local.servers.redis_url}",
     ]
     if local.api is not None:
-        lines.append(f"  API       {local.api}  for this machine alone until it has a key; {local.api}/docs")
+        lines.append(f"  API       {local.api}  without a key for this machine, until one is made; {local.api}/docs")
     if flower is not None:
         lines.append(f"  Flower    {flower.url}  user {flower.user}, password {flower.password}")
     lines += [f"  logs      {logs}", "", "Now, in another terminal:"]

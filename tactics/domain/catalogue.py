@@ -8,8 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tactics.domain.activity import Minor, validation_problems
-from tactics.domain.erased import no_pseudonym
-from tactics.domain.event import Text
+from tactics.domain.event import Text, UserId
 from tactics.domain.plain import plain_problem
 from tactics.errors import BadInput
 
@@ -22,6 +21,7 @@ def _storable(value: Any) -> Any:
 
 
 Name = Annotated[Text, AfterValidator(_storable)]
+UserName = Annotated[UserId, AfterValidator(_storable)]
 Attributes = Annotated[dict[str, Any], AfterValidator(_storable)]
 
 
@@ -32,7 +32,7 @@ class _Row(BaseModel):
 class UserRow(_Row):
     """A user: every key but `user_id` is an attribute; those under `attributes` are too."""
 
-    user_id: Annotated[Name, AfterValidator(no_pseudonym)]
+    user_id: UserName
     attributes: Attributes = Field(default_factory=dict)
 
     @model_validator(mode="before")

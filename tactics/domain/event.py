@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tactics.domain.activity import validation_problems
+from tactics.domain.erased import PREFIX as PREFIX_OF_ERASED
 from tactics.domain.erased import no_pseudonym
 from tactics.domain.moment import Moment
 from tactics.domain.plain import NO_NUL, as_whole, plain_problem
@@ -38,7 +39,9 @@ def _not_reserved(source: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1, max_length=256, strict=True, json_schema_extra={"pattern": NO_NUL})]
-UserId = Annotated[Text, AfterValidator(no_pseudonym)]
+UserId = Annotated[
+    Text, AfterValidator(no_pseudonym), Field(json_schema_extra={"not": {"pattern": f"^{PREFIX_OF_ERASED}"}})
+]
 Whole = Annotated[int, Field(ge=0, le=2**53, strict=True), BeforeValidator(as_whole)]
 
 
@@ -119,11 +122,22 @@ class Event:
     def body_hash(self) -> str:
         """A hash of what it says, to tell a repeat from another event under the same id."""
         body = {"type": self.type, "user_id": self.user_id, "channel": self.channel, "data": self.data}
-        return hashlib.sha256(_CANONICAL(_canonical(body)).encode()).hexdigest()
+        said = body if _is_canonical(self.data) else _canonical(body)
+        return hashlib.sha256(_CANONICAL(said).encode()).hexdigest()
 
 
 _EXACT = 2**53
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
+def _is_canonical(value: Any) -> bool:
+    """Tell of most data at once that it holds no number which could come back written in another way."""
+    kind = type(value)
+    if kind is dict:
+        return all(_is_canonical(part) for part in value.values())
+    if kind is int:
+        return bool(-_EXACT <= value <= _EXACT)
+    return kind is str or kind is bool or value is None
 
 
 def _canonical(value: Any) -> Any:

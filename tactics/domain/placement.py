@@ -12,6 +12,14 @@ SOURCE = "tactics.placement"
 Part = dict[str, Any]
 """What an answer says of one activity: a result, or why there is none."""
 
+# With these, a best-only placement goes on to the next activity; an error or a busy instance may still come to a grant.
+_MOVES_ON = frozenset({"not_prepared", "not_matched", "unknown", "sold_out", "limit", "holdout"})
+
+
+def moves_on(part: Part) -> bool:
+    """Tell whether a best-only placement goes on to the next activity after this answer."""
+    return part.get("reason") in _MOVES_ON
+
 
 @dataclass(frozen=True, slots=True)
 class PlacementRequest:

@@ -89,7 +89,8 @@ def route_events(app: TacticsApp, refs: Sequence[Ref]) -> None:
 
 def _not_routed(app: TacticsApp, ref: Ref, error: Exception) -> None:
     source, event_id, attempt = ref
-    log.warning("not_routed", source=source, event_id=event_id, attempt=attempt, error=failure_text(error))
+    # Neither the id nor the error's text: producers may have put into them whose they are. Where it is parked, both are.
+    log.warning("not_routed", source=source, attempt=attempt, error=type(error).__name__)
     with app.runtime.engine.begin() as conn:
         if attempt >= app.settings.max_attempts:
             events.park(conn, source, event_id, failure_text(error))

@@ -19,9 +19,16 @@ from tactics.chain import run_here
 from tactics.choosing import choose, template_of
 from tactics.domain.activity import TacticsActivity
 from tactics.domain.context import SHOWN, TacticsInstanceContext
-from tactics.domain.placement import Part, PlacementAnswer, PlacementRequest
+from tactics.domain.placement import Part, PlacementAnswer, PlacementRequest, moves_on
 from tactics.errors import BadInput, Busy, Conflict, InvalidTemplate, NotFound, Overloaded
-from tactics.flows.recording import answered_elsewhere, error_part, name_execution, record_error, record_stopped
+from tactics.flows.recording import (
+    abandon,
+    answered_elsewhere,
+    error_part,
+    name_execution,
+    record_error,
+    record_stopped,
+)
 from tactics.flows.visit import Visit, begin, conflict
 from tactics.opening import open_placement
 from tactics.run import Step, Template
@@ -35,8 +42,6 @@ __all__ = ["PlacementAnswer", "PlacementRequest", "all_busy", "answer", "counted
 log = structlog.get_logger()
 
 POLL_S = 0.02
-# With these, a best-only placement goes on to the next activity; an error or a busy instance may still come to a grant.
-MOVES_ON = frozenset({"not_prepared", "not_matched", "unknown", "sold_out", "limit", "holdout"})
 
 
 def visit(app: TacticsApp, request: PlacementRequest) -> PlacementAnswer:
@@ -97,8 +102,9 @@ def answer(one: Visit) -> PlacementAnswer:
             if code not in one.parts:
                 record_error(one, code)
         if not one.complete:
-            with app.runtime.engine.begin() as conn:
-                events.abandon(conn, one.event)
+            already = abandon(one)
+            if already is not None:
+                return already
         elif not one.codes:
             with app.runtime.engine.begin() as conn:
                 events.record_answer(conn, one.event, {}, outcome="no_match")
@@ -119,7 +125,7 @@ def _run_each(one: Visit) -> None:
             part = _pass_over(one, activity) or _run(one, activity)
         if part is None:
             return
-        if one.request.best_only and not _moves_on(part):
+        if one.request.best_only and not moves_on(part):
             _outrank(one, one.candidates[position + 1 :])
             return
 
@@ -220,10 +226,6 @@ def _await(one: Visit, code: str, segment: Segment) -> Part | None:
         if one.late or (state is not None and state.abandoned_at is not None):
             return None
         time.sleep(POLL_S)
-
-
-def _moves_on(part: Part) -> bool:
-    return part.get("reason") in MOVES_ON
 
 
 def _outrank(one: Visit, losers: Sequence[TacticsActivity]) -> None:

@@ -5,42 +5,109 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import redis
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from tactics import metrics
-from tactics.domain.placement import Part, PlacementAnswer, PlacementRequest
+from tactics.domain.context import SHOWN
+from tactics.domain.placement import Part, PlacementAnswer, PlacementRequest, moves_on
 from tactics.errors import Busy
 from tactics.flows.visit import Visit, conflict
 from tactics.segment import DEADLINE_PASSED, WENT_WRONG
-from tactics.store import events, executions, segments
+from tactics.store import events, executions, lease, segments
 from tactics.store.executions import ExecutionRow
 
 log = structlog.get_logger()
 
-_NOT_LONG = text("SET LOCAL lock_timeout = '200ms'")
+# Somebody waits for the answer; what is held so long belongs to somebody who is about to answer.
+_NOT_LONG = text("SELECT set_config('lock_timeout', '300ms', true), set_config('statement_timeout', '900ms', true)")
 
 
 def give_up(one: Visit) -> PlacementAnswer:
     """Give a visit up at its deadline, whatever it is doing in another thread: what it has not committed, it never will.
 
     Returns:
-        The executions that were begun: each can be looked up, and tells what became of it.
+        The executions that were begun: each can be looked up, and tells what became of it. Where all was answered
+        already, by an earlier request under the same key or in this very moment, that answer.
+
+    Raises:
+        Busy, IdempotencyConflict: as `abandon`.
     """
+    already = abandon(one)
+    if already is not None:
+        return already
     runtime, begun = one.app.runtime, dict(one.begun)
-    with runtime.engine.begin() as conn:
-        events.abandon(conn, one.event)
     for row in begun.values():
         # Another transaction: one that is just ending holds the execution and waits for the event.
         with suppress(SQLAlchemyError), runtime.engine.begin() as conn:
             conn.execute(_NOT_LONG)
             if executions.add_finished(conn, _ended(row, "abandoned", DEADLINE_PASSED)):
                 metrics.execution_ended("grant", row.activity_code, "abandoned")
-    with runtime.reading() as conn:
-        stored = executions.of_event(conn, one.event.user_id, *one.event.key)
-    ids = {row.activity_code: str(row.id) for row in [*begun.values(), *stored]}
+    stored = _stored_ids(one)
+    ids = {**{code: str(row.id) for code, row in begun.items()}, **stored}
     return PlacementAnswer([ids[code] for code in one.codes if code in ids], complete=False)
+
+
+def abandon(one: Visit) -> PlacementAnswer | None:
+    """Mark a visit as given up, unless it is answered.
+
+    Returns:
+        The answer that is stored already; None where it is given up now.
+
+    Raises:
+        Busy: the same placement is being answered elsewhere; that one is not given up.
+        IdempotencyConflict: the key belongs to another request.
+        OperationalError: whoever is answering it did not come to an end in time.
+    """
+    runtime = one.app.runtime
+    if one.twin is not None and not one.begun and _is_elsewhere(one):
+        raise answered_elsewhere(one.request)
+    with runtime.engine.begin() as conn:
+        conn.execute(_NOT_LONG)
+        state = events.lock_placement(conn, one.event)
+        if state is None and events.abandon_new(conn, one.event):
+            return None
+        # Somebody else's came in between: nobody deletes it.
+        state = state or events.lock_placement(conn, one.event)
+        if state is not None and state.body_hash != one.event.body_hash:
+            raise conflict(one.request)
+        if state is None or not _is_answered(one, state):
+            events.abandon(conn, one.event)
+            return None
+    return _stored_answer(one, state)
+
+
+def _is_elsewhere(one: Visit) -> bool:
+    try:
+        return one.twin is not None and lease.taken_by_other(one.app.runtime.redis, one.twin)
+    except redis.RedisError:
+        return False
+
+
+def _is_answered(one: Visit, state: Row[Any]) -> bool:
+    answer: dict[str, Part] = state.answer or {}
+    if state.outcome == "no_match" or (state.candidates and all(code in answer for code in state.candidates)):
+        return True
+    return one.request.best_only and any(not moves_on(part) for part in answer.values())
+
+
+def _stored_answer(one: Visit, state: Row[Any]) -> PlacementAnswer:
+    stored = _stored_ids(one)
+    codes = state.candidates or []
+    parts = [state.answer[code] for code in codes if code in state.answer]
+    return PlacementAnswer(
+        execution_ids=[stored[code] for code in codes if code in stored],
+        results=[part for part in parts if part.get("outcome") in SHOWN],
+        not_shown=[part for part in parts if part.get("outcome") not in SHOWN],
+    )
+
+
+def _stored_ids(one: Visit) -> dict[str, str]:
+    with one.app.runtime.reading() as conn:
+        stored = executions.of_event(conn, one.event.user_id, *one.event.key)
+    return {row.activity_code: str(row.id) for row in stored}
 
 
 def record_stopped(one: Visit) -> bool:
@@ -90,11 +157,13 @@ def record_error(one: Visit, code: str, row: ExecutionRow | None = None, reason:
         reason: for operators.
     """
     one.parts[code] = error_part(code)
-    with one.app.runtime.engine.begin() as conn:
-        if row is not None and executions.add_finished(conn, _ended(row, "error", reason)):
-            one.execution_ids[code] = str(row.id)
-            metrics.execution_ended("grant", code, "error")
-        events.record_answer(conn, one.event, {code: one.parts[code]}, candidates=one.codes)
+    with one.app.runtime.engine.connect() as conn:
+        ended = row is not None and executions.add_finished(conn, _ended(row, "error", reason))
+        if events.record_answer(conn, one.event, {code: one.parts[code]}, candidates=one.codes):
+            conn.commit()  # else it was given up meanwhile, and nothing of it is stored
+            if row is not None and ended:
+                one.execution_ids[code] = str(row.id)
+                metrics.execution_ended("grant", code, "error")
     return one.parts[code]
 
 

@@ -1,6 +1,7 @@
 """Retention: what is older than the settings say goes, unless something still needs it. Beat starts it once a day.
 
-Read top-down: what is old enough → whole months → grants of activities that are over → executions and events. Each part
+Read top-down: what is old enough → whole months → grants of activities that are over → the outbox →
+executions and events. Each part
 is a transaction of its own, so it is safe to interrupt, and the audit adds up after each.
 """
 
@@ -90,6 +91,7 @@ def retain(
         months = _old_months(runtime, conn, cutoffs)
     found.months = [name for name in months if dry_run or _dropped(run, name)]
     _delete_grants(run, cutoffs)
+    _delete_notices(run, cutoffs)
     found.next = _delete_rows(run, cutoffs, after or ("", "", 0))
     if not dry_run and (found.rows or found.months):
         gone = {"rows": dict(found.rows), "months": found.months}
@@ -180,6 +182,23 @@ def _delete_grants(run: _Run, cutoffs: Cutoffs) -> None:
             if not gone:
                 break
             run.found.rows.update(gone)
+
+
+def _delete_notices(run: _Run, cutoffs: Cutoffs) -> None:
+    """Delete old notices from the outbox, some at a time: they hold users' ids and codes."""
+    if cutoffs.events == _NEVER:
+        return
+    if run.dry:
+        with run.runtime.engine.connect() as conn:
+            count = retention.count_notices(conn, cutoffs.events)
+            run.found.rows.update({"outbox": count} if count else {})
+        return
+    place: int | None = 0
+    while place is not None and not run.over:
+        with run.runtime.engine.begin() as conn:
+            place, gone = retention.delete_notices(conn, place, cutoffs.events)
+        if gone:
+            run.found.rows["outbox"] += gone
 
 
 def _delete_rows(run: _Run, cutoffs: Cutoffs, after: Place) -> Place | None:

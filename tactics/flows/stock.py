@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from tactics.errors import BadInput, Conflict, IdempotencyConflict, NotFound
+from tactics.flows.reading import Around
 from tactics.runtime import Runtime
 from tactics.store import activities, stock_movements
 from tactics.store.stock import DECLARED
@@ -78,7 +80,14 @@ def stock_of(runtime: Runtime, activity_code: str) -> list[Stock]:
 
 
 def move_stock(
-    runtime: Runtime, activity_code: str, benefit: str, *, delta: int, reason: str, key: str | None = None
+    runtime: Runtime,
+    activity_code: str,
+    benefit: str,
+    *,
+    delta: int,
+    reason: str,
+    key: str | None = None,
+    around: Around = nullcontext,
 ) -> Moved:
     """Add stock to a benefit, or take some back that is neither granted nor reserved.
 
@@ -91,6 +100,7 @@ def move_stock(
         delta: how many more, or fewer; not 0.
         reason: why, for people.
         key: an id of the caller's: the same again is the same movement.
+        around: surrounds it within its transaction; what it locks is locked before the benefit.
 
     Raises:
         BadInput: the delta is 0, or the reason is that of documents.
@@ -100,7 +110,7 @@ def move_stock(
         IdempotencyConflict: the id was used for another movement.
     """
     _check_asked(delta, reason)
-    with runtime.changing() as conn:
+    with runtime.changing() as conn, around(conn):
         found = _known(conn, activity_code, benefit)
         before = stock_movements.by_key(conn, activity_code, benefit, key) if key is not None else None
         if before is not None:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import array, insert
 
 from tactics.domain.activity import BehaviourRule
 from tactics.store.activities import bump
-from tactics.store.tables import activity, activity_version, behaviour_rule
+from tactics.store.tables import activity, activity_channel, activity_version, behaviour_rule
 
 _ENABLED = (
     select(behaviour_rule.c.rule_key, behaviour_rule.c.version, behaviour_rule.c.rule, behaviour_rule.c.cooldown_s)
@@ -109,6 +109,28 @@ def defined_by(
         for key, rule in row.defined.items()
         if key in rule_keys
     ]
+
+
+def states(conn: Connection) -> dict[str, tuple[int, bool]]:
+    """Give each rule's version, and whether it is enabled: a change of a rule is a change of one of these."""
+    query = select(behaviour_rule.c.rule_key, behaviour_rule.c.version, behaviour_rule.c.enabled)
+    return {row.rule_key: (row.version, row.enabled) for row in conn.execute(query)}
+
+
+def live_users(conn: Connection, rule_keys: Collection[str]) -> list[tuple[str, str]]:
+    """Give (rule key, activity) for the live activities that define one of these keys or prepare on its events."""
+    if not rule_keys:
+        return []
+    defining = {(key, code) for key, code, _ in defined_by(conn, rule_keys, ())}
+    query = select(activity_channel.c.channel_code, activity_channel.c.activity_code).where(
+        activity_channel.c.link == "prepare", activity_channel.c.channel_code.in_(sorted(rule_keys))
+    )
+    bound = defining | {(row.channel_code, row.activity_code) for row in conn.execute(query)}
+    living = select(activity.c.code).where(
+        activity.c.status == "live", activity.c.code.in_(sorted({code for _, code in bound}))
+    )
+    live = set(conn.execute(living).scalars())
+    return sorted((key, code) for key, code in bound if code in live)
 
 
 def says_same(one: BehaviourRule, other: BehaviourRule) -> bool:

@@ -14,6 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from tactics.errors import BadInput, DatabaseDown
 
 CONNECT_TIMEOUT_S = 5
+VANISHED_MS = 10_000
+"""A server that has said nothing for so long has vanished. Without, a statement on its way waits for a quarter of an hour."""
 
 
 def make_engine(
@@ -24,6 +26,7 @@ def make_engine(
     idle_in_transaction_ms: int = 0,
     autocommit: bool = False,
     actor: str = "",
+    vanished_ms: int = VANISHED_MS,
 ) -> Engine:
     """Make a pool of connections; nothing connects yet.
 
@@ -34,6 +37,7 @@ def make_engine(
         idle_in_transaction_ms: the server ends a connection that idles so long inside a transaction; 0 is no limit.
         autocommit: for single reads outside any transaction.
         actor: who changes what is changed over these connections, for the audit log; empty: the database's user.
+        vanished_ms: a server whose machine has acknowledged nothing for so long is given up, mid-statement too.
 
     Raises:
         BadInput: the URL is not a Postgres one. Using the engine raises DatabaseDown when the server cannot be reached.
@@ -45,9 +49,10 @@ def make_engine(
         "connect_timeout": CONNECT_TIMEOUT_S,
         "prepare_threshold": 2,
         "application_name": "tactics",
-        "keepalives_idle": 10,
+        "keepalives_idle": 5,
         "keepalives_interval": 3,
         "keepalives_count": 3,
+        "tcp_user_timeout": vanished_ms,
         "options": " ".join(
             f"-c {name}={value}"
             for name, value in {
@@ -57,6 +62,7 @@ def make_engine(
                 "tcp_keepalives_idle": 10,
                 "tcp_keepalives_interval": 3,
                 "tcp_keepalives_count": 3,
+                "tcp_user_timeout": VANISHED_MS,
                 "timezone": "UTC",
                 # Measured on these tables: a prepared statement takes half as long when it is not planned anew.
                 "plan_cache_mode": "force_generic_plan",

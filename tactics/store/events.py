@@ -82,7 +82,9 @@ _MARK_ROUTED = (
 
 _BACKLOG = Statement("""
     SELECT count(*), clock_timestamp() FROM (
-        SELECT 1 FROM event WHERE next_attempt_at IS NOT NULL AND routed_at IS NULL LIMIT $1::bigint
+        SELECT 1 FROM event
+        WHERE next_attempt_at IS NOT NULL AND routed_at IS NULL AND type <> 'asset'  -- these may wait for their asset
+        LIMIT $1::bigint
     ) AS waiting
 """)
 _CONSUMED = Statement("""
@@ -246,16 +248,24 @@ def given_up(conn: Connection, one: Event, deadline_ms: int) -> bool:
     return bool(found)
 
 
-def abandon(conn: Connection, one: Event) -> None:
-    """Give a placement up at its deadline: what is not committed by now never will be."""
+def lock_placement(conn: Connection, one: Event) -> Row[*tuple[Any, ...]] | None:
+    """Read what became of a placement, as `state`, and hold it: nobody answers it or gives it up meanwhile."""
+    return conn.execute(_STATE.with_for_update(), {"source": one.source, "event": one.id}).one_or_none()
+
+
+def abandon_new(conn: Connection, one: Event) -> bool:
+    """Store a placement of which nothing is stored as given up; tells whether nothing was."""
     now = func.clock_timestamp()
-    statement = insert(event).values({**_row(one), "abandoned_at": now, "routed_at": now, "outcome": "abandoned"})
-    conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=[event.c.source, event.c.id],
-            set_={"abandoned_at": func.coalesce(event.c.abandoned_at, now), "outcome": "abandoned"},
-        )
-    )
+    row = {**_row(one), "abandoned_at": now, "routed_at": now, "outcome": "abandoned"}
+    added = insert(event).values(row).on_conflict_do_nothing().returning(event.c.id)
+    return conn.execute(added).one_or_none() is not None
+
+
+def abandon(conn: Connection, one: Event) -> None:
+    """Give a placement up that the caller has locked: what is not committed by now never will be."""
+    when = func.coalesce(event.c.abandoned_at, func.clock_timestamp())
+    mine = update(event).where(event.c.source == one.source, event.c.id == one.id)
+    conn.execute(mine.values(abandoned_at=when, outcome="abandoned"))
 
 
 def postpone(conn: Connection, refs: Sequence[Ref], wait_s: float) -> None:

@@ -90,6 +90,12 @@ def take(
     return int(code), lease, data
 
 
+def taken_by_other(client: redis.Redis, twin: Lease) -> bool:
+    """Tell whether another request with the same key is in flight."""
+    found = client.get(twin.key)
+    return found is not None and found != twin.value.encode()
+
+
 def release(client: redis.Redis, lease: Lease) -> None:
     """Give the key back, if it still has this value."""
     if lease.key:

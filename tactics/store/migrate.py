@@ -1,21 +1,39 @@
-"""Bring a database to the newest schema, or back."""
+"""Bring a database to the newest schema, or back; also one that processes of the version before are working on."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from alembic.script import Script, ScriptDirectory
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
-from tactics.errors import WrongSchema
+from tactics.errors import Busy, WrongSchema
 from tactics.store.partitions import ensure_months
 
 _INSTALLED = Path(__file__).parents[1] / "_migrations"
 _CHECKOUT = Path(__file__).parents[2] / "migrations"
+
+PATIENCE_MS = 2_000
+"""A migration waits so long for a table that somebody reads; whoever comes after it waits as long."""
+TRIES = 10
+PAUSE_S = 3.0
+
+_PATIENCE = text("SELECT set_config('lock_timeout', :patience, true)")
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('tactics.migrate', 0))")
+_HAS_VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL")
+_VERSION = text("SELECT version_num FROM alembic_version")
+_LEAVES = text(
+    "SELECT relid::regclass::text FROM pg_partition_tree(to_regclass(:name)) WHERE isleaf ORDER BY length(relid::text), 1"
+)
+_VALID = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
 
 
 def _config(conn: Connection) -> Config:
@@ -26,10 +44,101 @@ def _config(conn: Connection) -> Config:
 
 
 def upgrade(conn: Connection, revision: str = "head") -> None:
-    """Apply what is missing up to `revision`, and add the months' partitions; the caller commits."""
+    """Apply what is missing up to `revision`, and add the months' partitions; the caller commits.
+
+    All in the caller's transaction, so for a database that nobody else works on: `upgrade_in_use` is for others.
+    """
     command.upgrade(_config(conn), revision)
     if revision == "head":
         ensure_months(conn)
+
+
+def upgrade_in_use(engine: Engine, say: Callable[[str], None] = lambda _: None) -> None:
+    """Apply what is missing while others work: a transaction for each migration, none of which waits long for a lock.
+
+    What is done stays done: when it ends early, begin it again.
+
+    Args:
+        engine: of the database.
+        say: told of what may take long, before it begins.
+
+    Raises:
+        Busy: somebody used a table all the while.
+    """
+    while (script := _next(engine)) is not None:
+        for name, on in getattr(script.module, "INDEXES", {}).items():
+            _build_ahead(engine, name, on, say)
+        _patiently(engine, f"migration {script.revision}", _step, say)
+    _patiently(engine, "adding the coming months", ensure_months, say)
+
+
+def _next(engine: Engine) -> Script | None:
+    with engine.connect() as conn:
+        return _after(conn)
+
+
+def _after(conn: Connection) -> Script | None:
+    """Give the first migration that a database lacks; None when it has all, or is newer than this version."""
+    found = conn.execute(_VERSION).scalar_one_or_none() if conn.execute(_HAS_VERSION).scalar_one() else None
+    scripts = ScriptDirectory.from_config(_config(conn))
+    missing: list[Script] = []
+    for one in scripts.walk_revisions():  # the newest first
+        if one.revision == found:
+            break
+        missing.append(one)
+    else:
+        if found is not None:
+            return None
+    return missing[-1] if missing else None
+
+
+def _step(conn: Connection) -> None:
+    conn.execute(_ONE_AT_A_TIME)
+    script = _after(conn)  # somebody else may have been faster
+    if script is not None:
+        command.upgrade(_config(conn), script.revision)
+
+
+def _patiently(engine: Engine, what: str, do: Callable[[Connection], object], say: Callable[[str], None]) -> None:
+    for tries_left in reversed(range(TRIES)):
+        try:
+            with engine.begin() as conn:
+                conn.execute(_PATIENCE, {"patience": f"{PATIENCE_MS}ms"})
+                do(conn)
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable):
+                raise
+            if not tries_left:
+                raise Busy(
+                    f"{what} could not have its tables in {TRIES} tries: a long transaction uses them. What came before is done."
+                    " Let that transaction end (the oldest xact_start in pg_stat_activity), then upgrade again."
+                ) from error
+            say(f"{what} waits for a transaction that uses its tables")
+            time.sleep(PAUSE_S)
+        else:
+            return
+
+
+def _build_ahead(engine: Engine, name: str, on: str, say: Callable[[str], None]) -> None:
+    """Build a partitioned index's parts where there are rows, while others write; what was left half built is built anew."""
+    table, _, columns = on.partition(" ")
+    with engine.connect() as conn:
+        plain = conn.execution_options(isolation_level="AUTOCOMMIT")
+        for leaf in _leaves_with_rows(plain, table):
+            part = f"{leaf}_{name}"
+            valid = plain.execute(_VALID, {"name": part}).scalar_one_or_none()
+            if valid:
+                continue
+            if valid is not None:
+                plain.execute(text(f"DROP INDEX CONCURRENTLY {part}"))
+            say(f"building {name} on {leaf}; others go on meanwhile")
+            plain.execute(text(f"CREATE INDEX CONCURRENTLY {part} ON {leaf} {columns}"))
+
+
+def _leaves_with_rows(conn: Connection, table: str) -> Iterator[str]:
+    for leaf in conn.execute(_LEAVES, {"name": table}).scalars().all():
+        if conn.execute(text(f"SELECT EXISTS (SELECT FROM {leaf})")).scalar_one():  # noqa: S608  # a table of ours
+            yield leaf
 
 
 def downgrade(conn: Connection, revision: str = "base") -> None:

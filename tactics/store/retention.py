@@ -14,6 +14,8 @@ PAGES = 256
 """So many pages of a table are looked at in one transaction: at 8 KB each, some thousands of rows."""
 USERS = 1_000
 """Grants of so many users are deleted in one transaction."""
+NOTICES = 5_000
+"""So many notices of the outbox are looked at in one transaction."""
 REASON = "retention"
 """The reason of the stock movements that stand for deleted grants."""
 
@@ -116,7 +118,15 @@ _COUNTERS = text(
     " ->> CASE limit_counter.scope WHEN 'day' THEN 'per_day' ELSE 'budget_minor' END IS NOT NULL)"
     "), 0) WHERE activity_code = :code"
 )
-_LOOK_BACK = text("SELECT coalesce(max(cooldown_s), 0) AS cooldown_s FROM behaviour_rule WHERE enabled")
+_OLD_NOTICES = text("SELECT count(*) FROM outbox WHERE created_at < :cutoff")
+# Ids are in the order of time, but for those of transactions at the same time: many young ones together end it.
+_NOTICES = text(
+    "WITH next AS (SELECT id, created_at FROM outbox WHERE id > :after ORDER BY id LIMIT :most), gone AS ("
+    " DELETE FROM outbox WHERE id IN (SELECT id FROM next WHERE created_at < :cutoff) RETURNING 1"
+    ") SELECT (SELECT max(id) FROM next WHERE (SELECT count(*) FROM gone) > 0), (SELECT count(*) FROM gone)"
+)
+# Rules that are off too: one may be switched on again.
+_LOOK_BACK = text("SELECT coalesce(max(cooldown_s), 0) AS cooldown_s FROM behaviour_rule")
 
 
 def pieces(conn: Connection, table: str, after: tuple[str, int]) -> Iterator[Piece]:
@@ -161,6 +171,26 @@ def delete(conn: Connection, piece: Piece, cutoffs: Cutoffs, *, count_only: bool
 def longest_cooldown_s(conn: Connection) -> int:
     """Give how far back cooldowns of behaviour rules look at events, in seconds."""
     return int(conn.execute(_LOOK_BACK).scalar_one())
+
+
+def count_notices(conn: Connection, cutoff: datetime) -> int:
+    """Count the notices in the outbox that were written before `cutoff`."""
+    return int(conn.execute(_OLD_NOTICES, {"cutoff": cutoff}).scalar_one())
+
+
+def delete_notices(conn: Connection, after: int, cutoff: datetime) -> tuple[int | None, int]:
+    """Delete old notices from the outbox, among the next ones.
+
+    Args:
+        conn: a transaction of its own.
+        after: the id of the last notice that was looked at.
+        cutoff: those written before it go.
+
+    Returns:
+        The last id that was looked at, None when those that come after are young; and how many went.
+    """
+    last, gone = conn.execute(_NOTICES, {"after": after, "most": NOTICES, "cutoff": cutoff}).one()
+    return last, gone
 
 
 def over_for_long(conn: Connection, cutoff: datetime) -> list[str]:

@@ -28,7 +28,7 @@ def test_what_is_missing_or_open_is_lost(runtime: Runtime, tmp_path: Path, monke
         events.accept(conn, [_event("routed"), _event("parked"), _event("open")], 60)
         events.mark_routed(conn, [("t", "routed")], "routed")
         events.park(conn, "t", "parked", "why")
-        events.abandon(conn, _event("given up"))
+        events.abandon_new(conn, _event("given up"))
         assert lost(conn, tmp_path / "told") == 3
         assert unfinished(conn) == 1
         monkeypatch.setattr(ledgers, "_CHUNK", 2)

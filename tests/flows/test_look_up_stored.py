@@ -112,7 +112,7 @@ def test_abandoned_visit_writes_nothing_more(many: Drive) -> None:
     """What was passed over is not written once the placement was given up."""
     late = _late(many, "new")
     with many.runtime.engine.begin() as conn:
-        events.abandon(conn, late.event)
+        events.abandon_new(conn, late.event)
     assert not recording.record_stopped(late)
     assert not late.complete
     assert many.value("SELECT count(*) FROM execution") == 0

@@ -169,7 +169,7 @@ def test_abandoned_placement_writes_nothing_more(drive: Drive) -> None:
     drive.load(at_checkout())
     late = begin(drive.app, PlacementRequest("1", "home_banner", key="k", at=NOON))
     with drive.runtime.engine.begin() as conn:
-        events.abandon(conn, late.event)
+        events.abandon_new(conn, late.event)
     placement._run(late, late.candidates[0])
     assert drive.rows(COUNTS) == []
     again = drive.visit("1", key="k")

@@ -34,6 +34,7 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 TACTICS = (sys.executable, "-c", "from tactics.cli import main; main()")
 SCHEMATHESIS = (sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()")
 USERS = ("alice", "ann", "bob")
+PATIENT = {"Tactics-Deadline-Ms": "10000"}
 START_S = 60.0
 
 
@@ -58,7 +59,7 @@ def make_data(client: httpx.Client) -> dict[str, list[str]]:
     )
     _told(client.post("/v1/activities", json=BIG_SPENDER, params={"publish": True}))
     _told(client.post("/v1/activities/welcome/benefits/five_off/movements", json={"delta": 5, "reason": "more"}))
-    placed = [_told(client.post("/v1/placements/home_banner", json={"user_id": one})) for one in USERS]
+    placed = [_told(client.post("/v1/placements/home_banner", json={"user_id": one}, headers=PATIENT)) for one in USERS]
     parts = [part for answer in placed for part in answer["results"]]
     assets = [asset for part in parts for asset in part["assets"]]
     grants = _told(client.get("/v1/grants"))["grants"]
@@ -148,7 +149,7 @@ def fuzz(seconds: int, seed: int, *options: str) -> int:
         made = [*TACTICS, "keys", "create", "--name", "fuzz", *scopes]
         key = subprocess.run(made, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
         with api_process(environment) as url:
-            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client:
+            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client:
                 ids = make_data(client)
             limits = ("--max-time", str(seconds), "--seed", str(seed))
             return schemathesis(url, key, ids, *limits, *options).returncode

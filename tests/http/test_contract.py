@@ -74,3 +74,22 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield method.upper(), path, operation
+
+
+def test_what_openapi_says_of_numbers_and_languages_is_so(api: Any) -> None:
+    """A number without a fraction is whole however it is written, and the languages that OpenAPI knows are answered, in any case."""
+    told = api.put("/v1/items/7", content='{"price_minor": 450.0}', headers={"content-type": "application/json"})
+    assert (told.status_code, told.json()["price_minor"]) == (200, 450)
+    assert api.put("/v1/items/7", json={"price_minor": 450.5}).status_code == 422
+    published = api.post("/v1/activities/welcome/publish", json={"version": 1.0})
+    assert published.status_code == 404, published.text  # there is none, and nothing is wrong with the number
+    (language,) = (
+        one["schema"]
+        for one in api.get("/openapi.json").json()["paths"]["/v1/rules/blocks"]["get"]["parameters"]
+        if one["name"] == "language"
+    )
+    answered = {}
+    for tag in ("en", "ZH", "zh-CN", "En-us-x", "*", "fr", "en-", "-", "english", "e"):
+        answered[tag] = api.get("/v1/rules/blocks", params={"language": tag}).status_code
+        assert (answered[tag] == 200) == bool(re.search(language["pattern"], tag)), tag
+    assert set(answered.values()) == {200, 422}

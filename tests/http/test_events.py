@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
 
+from tactics.api.inbox import Publisher
+from tests.delivery.waiting import until
 from tests.driving import Drive
 
 ONE = "application/cloudevents+json"
@@ -138,3 +141,24 @@ def test_too_many_at_once_are_refused_before_any_is_accepted(driven: Any, api_of
     drive.settle()
     inbox.look()
     assert send(api, bought("late")).status_code == 202
+
+
+def test_a_publisher_goes_on_after_whatever_goes_wrong(live: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be published is due for the sweeper at once, and what comes after it is published."""
+    told: list[int] = []
+
+    def fail_first(_app: Any, refs: Any) -> bool:
+        told.append(len(refs))
+        if len(told) == 1:
+            raise RuntimeError
+        return True
+
+    monkeypatch.setattr("tactics.api.inbox.publish_routing", fail_first)
+    _, refs = live.accept(bought("a"))
+    publisher = Publisher(live.app)
+    publisher.publish(refs)
+    due = "SELECT next_attempt_at < now() + interval '5 seconds' FROM event"
+    until(lambda: live.value(due), "the sweeper has it soon")
+    publisher.publish([("shop", "b", 1)] * 150)
+    asyncio.run(publisher.close(10))
+    assert (told[0], sum(told)) == (1, 151)

@@ -125,7 +125,7 @@ def test_what_would_not_be_answered_in_time_is_not_begun(driven: Maker, api_of: 
     api = api_of(drive)
     placing = api.app.state.placing
     placing._inside, placing._takes_s = 1_000, 0.05
-    answer = place(api)
+    answer = place(api, headers={"Tactics-Deadline-Ms": "800"})
     assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
     assert int(answer.headers["retry-after"]) >= 1
     placing._inside = 0

@@ -263,7 +263,9 @@ def test_a_wrong_type_anywhere_is_refused_or_means_what_it_says(path: tuple[Any,
 
 
 @pytest.mark.parametrize(
-    "rule", [*WRONG_JSON, *WRONG_PYTHON, object(), Registry(), int, lambda: 0], ids=lambda one: ascii(one)[:30]
+    "rule",
+    [*WRONG_JSON, *WRONG_PYTHON, object(), Registry(), int, lambda: 0],
+    ids=lambda one: ascii(one).partition(" at 0x")[0][:30],
 )
 def test_what_is_no_rule_at_all_is_told_so(rule: Any) -> None:
     """Objects of any type are answered, never raised at."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Event, Thread
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, Engine, make_url, text
 
 from tactics import embedded
+from tactics.errors import Busy
 from tactics.store import migrate
 from tactics.store.db import make_engine
 
@@ -92,3 +94,63 @@ def test_versions_from_before_plays_have_been_current(empty: Engine) -> None:
         migrate.upgrade(conn)
         rows = conn.execute(text("SELECT version FROM activity_version WHERE current_at = created_at ORDER BY 1"))
         assert list(rows.scalars()) == [1, 2]
+
+
+_GRANT = (
+    "INSERT INTO grant_record (id, user_id, activity_code, activity_version, instance_seq, idempotency_id, state, lines,"
+    " value_minor, day, execution_id) SELECT gen_random_uuid(), 'u' || n, 'a', 1, 1, 'g' || n, 'granted', '[]', 0,"
+    " '2017-01-01', gen_random_uuid() FROM generate_series(1, :rows) AS n"
+)
+
+
+def test_a_database_in_use_is_migrated_step_by_step(empty: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each migration is kept on its own, none waits long behind a reader, and indexes on rows are built while others write."""
+    monkeypatch.setattr(migrate, "PATIENCE_MS", 50)
+    monkeypatch.setattr(migrate, "PAUSE_S", 0.0)
+    monkeypatch.setattr(migrate, "TRIES", 2)
+    other = make_engine(empty.url.render_as_string(hide_password=False), pool_size=2)
+    with empty.begin() as conn:
+        migrate.upgrade(conn, "0006")
+        conn.execute(text("INSERT INTO activity (code, version, status, template_type, priority, starts_at, ends_at) VALUES ('a', 1, 'live', 't', 0, '2017-01-01', '2018-01-01')"))  # fmt: skip
+        conn.execute(text(_GRANT), {"rows": 40})
+        conn.execute(text("CREATE INDEX grant_record_p3_ix_grant_record_created_at ON grant_record_p3 (created_at, id)"))
+        # What an upgrade that was interrupted leaves behind.
+        conn.execute(text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'grant_record_p3_ix_grant_record_created_at'::regclass"))  # fmt: skip
+    said: list[str] = []
+    with other.connect() as reader:
+        reader.execute(text("SELECT count(*) FROM stock_movement"))
+        with pytest.raises(Busy, match="migration 0007 could not have its tables in 2 tries.*pg_stat_activity"):
+            migrate.upgrade_in_use(empty, said.append)
+        reader.rollback()
+    assert said == ["migration 0007 waits for a transaction that uses its tables"]
+    written = Event()
+
+    def build(told: str) -> None:
+        said.append(told)
+        if told.startswith("building"):
+            with other.begin() as writer:
+                writer.execute(text("UPDATE grant_record SET settled_at = now() WHERE user_id = 'u1'"))
+            written.set()
+
+    with other.connect() as reader:
+        reader.execute(text("SELECT count(*) FROM asset"))
+        with pytest.raises(Busy, match="migration 0008"):
+            migrate.upgrade_in_use(empty, build)
+        assert reader.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0007"
+    assert written.is_set()
+    built = len(said)
+    others = [Thread(target=migrate.upgrade_in_use, args=(engine,)) for engine in (other, other)]
+    for one in others:
+        one.start()
+    for one in others:
+        one.join()
+    migrate.upgrade_in_use(empty, said.append)
+    assert len(said) == built  # what was built before is there, and is not built again
+    other.dispose()
+    with empty.connect() as conn:
+        assert migrate.differences(conn) == []
+        assert conn.execute(text("SELECT count(*) FROM pg_index WHERE NOT indisvalid")).scalar_one() == 0
+        ours = text("SELECT count(*) FROM pg_indexes WHERE indexname ~ '^grant_record_p._ix_grant_record_created_at$'")
+        assert conn.execute(ours).scalar_one() == sum(one.startswith("building ix_grant_record_created_at") for one in said)
+        attached = text("SELECT count(*) FROM pg_inherits WHERE inhparent = 'ix_grant_record_created_at'::regclass")
+        assert conn.execute(attached).scalar_one() == 8

@@ -18,6 +18,7 @@ from tactics.api.edit import Edit
 from tactics.api.etag import IfMatch, IfNoneMatch, etag
 from tactics.api.examples_setup import answered, asked
 from tactics.api.problems import described
+from tactics.api.publishing import live_rules_kept, must_publish
 from tactics.api.schemas_setup import (
     ActivityAnswer,
     ActivityCode,
@@ -32,7 +33,7 @@ from tactics.api.schemas_setup import (
 )
 from tactics.celery_app import TacticsApp
 from tactics.domain.activity import Code
-from tactics.errors import Forbidden, NotFound
+from tactics.errors import NotFound
 from tactics.flows import activity as flow
 from tactics.flows import setup
 from tactics.runtime import Runtime
@@ -82,10 +83,11 @@ def save_activity(
     """Save an activity; a document that says nothing new changes nothing.
 
     A new version is current at once, unless it is a draft; a new activity does not run before it is published. What is
-    live is changed only with the scope activities:publish, or as a draft.
+    live is changed only with the scope activities:publish, or as a draft; so are behaviour rules that it shares with an
+    activity that is live.
     """
     code = document.get("code")
-    edit = Edit(_tag_of(code), refuse=_refuse(code, who, draft=draft))
+    edit = Edit(_tag_of(code), refuse=_refuse(code, who, draft=draft), within=live_rules_kept(who))
     return _save(runtime, app, who, response, edit, document, publish=publish, draft=draft)
 
 
@@ -123,7 +125,8 @@ def put_activity(
     draft: Draft = False,
 ) -> ActivitySaved:
     """Save the activity of this code, where it still is what its ETag says; else as POST does."""
-    edit = Edit(_tag_of(code), if_match, if_none_match, refuse=_refuse(code, who, draft=draft))
+    refuse, within = _refuse(code, who, draft=draft), live_rules_kept(who)
+    edit = Edit(_tag_of(code), if_match, if_none_match, refuse, within)
     return _save(runtime, app, who, response, edit, with_code(document, code), publish=publish, draft=draft)
 
 
@@ -188,7 +191,7 @@ def _save(
     draft: bool,
 ) -> ActivitySaved:
     if publish:
-        _must_publish(who, "publish=true")
+        must_publish(who, "publish=true")
     with one_document(document, "behaviour rules alone have their own address: /v1/behaviour-rules/{rule_key}"):
         saved, *rules = setup.import_activities(
             runtime,
@@ -223,11 +226,6 @@ def _refuse(code: object, who: Caller, *, draft: bool) -> Callable[[Connection],
     def check(conn: Connection) -> None:
         with suppress(NotFound):
             if is_code(code) and not draft and flow.state(conn, str(code)).status == "live":
-                _must_publish(who, f"activity {code!r} is live: save a draft (draft=true); to change it at once")
+                must_publish(who, f"activity {code!r} is live: save a draft (draft=true); to change it at once")
 
     return check
-
-
-def _must_publish(who: Caller, why: str) -> None:
-    if "activities:publish" not in who.scopes:
-        raise Forbidden(f"{why} needs a key with the scope activities:publish", needed=["activities:publish"])

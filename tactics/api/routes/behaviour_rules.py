@@ -7,13 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Response
 from sqlalchemy import Connection
 
-from tactics.api.access import Acting, Tactics, needs
+from tactics.api.access import Acting, Asking, Tactics, needs
 from tactics.api.body import StrictRoute
 from tactics.api.cursor import Cursor, Limit, page, read_cursor
 from tactics.api.edit import Edit
 from tactics.api.etag import IfMatch, IfNoneMatch, etag
 from tactics.api.examples_setup import answered, asked
 from tactics.api.problems import described
+from tactics.api.publishing import live_rules_kept
 from tactics.api.schemas_plays import (
     BehaviourRuleAnswer,
     BehaviourRuleList,
@@ -74,6 +75,7 @@ def show_behaviour_rule(app: Tactics, rule_key: RuleKey, response: Response) -> 
 )
 def put_behaviour_rule(
     runtime: Acting,
+    who: Asking,
     response: Response,
     rule_key: RuleKey,
     body: Annotated[BehaviourRuleRequest, Body(openapi_examples=asked("rule_created"))],
@@ -83,13 +85,14 @@ def put_behaviour_rule(
     """Save a behaviour rule, where it still is what its ETag says; the same again changes nothing.
 
     What an activity defines is changed with the activity. `enabled: false` keeps a rule that nothing is checked against.
+    A rule that a live activity defines, or prepares on, is changed only with the scope activities:publish.
     """
 
     def tag_of(conn: Connection) -> str | None:
         found, codes = _found(conn, rule_key)
         return None if found is None else _tag(found, codes)
 
-    edit = Edit(tag_of, if_match, if_none_match)
+    edit = Edit(tag_of, if_match, if_none_match, within=live_rules_kept(who))
     said = {"rule": body.rule, "cooldown_s": body.cooldown_s}
     saved = flow.save_rule(runtime, rule_key, said, enabled=body.enabled, around=edit)
     edit.tell(response, f"{router.prefix}/behaviour-rules/{rule_key}" if saved.change == "new" else None)

@@ -7,11 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path
 
 from tactics.api import examples_grants as examples
-from tactics.api.access import Acting, Tactics, needs
+from tactics.api.access import Acting, Asking, Tactics, needs
 from tactics.api.body import StrictRoute
 from tactics.api.cursor import Cursor, Limit, page, read_number
 from tactics.api.examples_assets import sent, told
 from tactics.api.problems import described
+from tactics.api.publishing import live_stock_kept
 from tactics.api.schemas_grants import (
     MovementAnswer,
     MovementList,
@@ -45,6 +46,7 @@ def list_benefits(app: Tactics, code: ActivityCode) -> StockList:
 )
 def move_stock(
     runtime: Acting,
+    who: Asking,
     code: ActivityCode,
     benefit: BenefitCode,
     body: Annotated[MovementRequest, Body(openapi_examples=sent(top_up=examples.TO_MOVE))],
@@ -53,9 +55,10 @@ def move_stock(
 
     With an `id`, the same again is the same movement, and another movement under it is a 422 `idempotency_conflict`. To
     take back more than remains is a 409, with `remaining` and `least`, the smallest `delta` there can be. An unlimited
-    benefit has no stock to move (409).
+    benefit has no stock to move (409). While the activity is live, this needs the scope activities:publish too.
     """
-    moved = flow.move_stock(runtime, code, benefit, delta=body.delta, reason=body.reason, key=body.id)
+    kept = live_stock_kept(who, code)
+    moved = flow.move_stock(runtime, code, benefit, delta=body.delta, reason=body.reason, key=body.id, around=kept)
     return moved_shown(moved)
 
 

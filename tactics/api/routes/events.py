@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from tactics import metrics
 from tactics.api import examples_events as examples
 from tactics.api.access import needs
 from tactics.api.body import StrictRoute
 from tactics.api.cloudevents import BATCH, STRUCTURED, read
 from tactics.api.inbox import Inbox
 from tactics.api.problems import Refused, described
+from tactics.errors import TacticsError
 from tactics.flows.accepting import Receipt, Status
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=StrictRoute)
@@ -64,7 +67,11 @@ async def ingest(request: Request) -> Response:
     """
     mode, messages = await read(request)
     inbox: Inbox = request.app.state.inbox
-    receipts = await inbox.accept(messages)
+    try:
+        receipts = await inbox.accept(messages)
+    except TacticsError as error:
+        metrics.EVENTS_REFUSED.count(error.code, by=len(messages))
+        raise
     if mode == "batch":
         return _accepted({"results": [one.to_json() for one in receipts]})
     (receipt,) = receipts
@@ -78,5 +85,9 @@ def _refused(receipt: Receipt) -> Refused:
 
 
 def _accepted(answer: object) -> Response:
-    # What was sent may hold half a surrogate pair, which has no UTF-8: escaped it goes back as it came.
-    return Response(json.dumps(answer, separators=(",", ":")), 202, media_type="application/json")
+    try:
+        body = msgspec.json.encode(answer)
+    except UnicodeEncodeError:
+        # What was sent may hold half a surrogate pair, which has no UTF-8: escaped it goes back as it came.
+        body = json.dumps(answer, separators=(",", ":")).encode()
+    return Response(body, 202, media_type="application/json")

@@ -54,15 +54,15 @@ async def healthy() -> Healthy:
 
 
 @router.get("/readyz", response_model=Ready, responses=described(503))
-def ready(tactics: Tactics) -> Ready:
+async def ready(tactics: Tactics) -> Ready:
     """Say whether requests can be served: the database answers, and has the tables of this version.
 
     Answered within about a second, and from what was found within the last one. Tables of a newer version are no
     reason to stop: they are made before its processes start.
     """
     watch = watch_of(tactics.runtime)
-    revision = watch.revision()
-    return Ready(revision=revision, redis="ok" if watch.redis_answers() else "down")
+    revision = await watch.asked(watch.revision)
+    return Ready(revision=revision, redis="ok" if await watch.asked(watch.redis_answers) else "down")
 
 
 @router.get(
@@ -71,10 +71,11 @@ def ready(tactics: Tactics) -> Ready:
     responses={**_TEXT, **described(401, 403, 429)},
     dependencies=[needs("audit:read")],
 )
-def counted(tactics: Tactics) -> Response:
+async def counted(tactics: Tactics) -> Response:
     """Give what was counted here, for Prometheus.
 
     It is the sum over all processes of this machine that keep their counts in TACTICS_METRICS_DIR; what waits in the
     database is read when this is asked for, at most every five seconds.
     """
-    return Response(metrics.shown(watch_of(tactics.runtime)), media_type=metrics.CONTENT_TYPE)
+    watch = watch_of(tactics.runtime)
+    return Response(await watch.asked(lambda: metrics.shown(watch)), media_type=metrics.CONTENT_TYPE)

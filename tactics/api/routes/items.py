@@ -40,7 +40,7 @@ ItemId = Annotated[Name, Path(description="the item's id", examples=["7"])]
 SetName = Annotated[Name, Path(description="the set's name", examples=["hot_drinks"])]
 READING = needs("activities:edit", "activities:publish", "placements:call", "audit:read")
 EDITING = needs("activities:edit")
-_OF_EDIT = described(400, 408, 412, 413, 415, 422)
+_OF_EDIT = described(400, 408, 409, 412, 413, 415, 422)
 
 
 @router.get("/items", dependencies=[READING], responses={**told(200, examples.LISTED), **described(422)})
@@ -59,7 +59,7 @@ def list_items(
 
 
 @router.post(
-    "/items", dependencies=[EDITING], responses={**told(200, examples.SAVED), **described(400, 408, 413, 415, 422)}
+    "/items", dependencies=[EDITING], responses={**told(200, examples.SAVED), **described(400, 408, 409, 413, 415, 422)}
 )
 def save_items(
     runtime: Acting, body: Annotated[ItemsRequest, Body(openapi_examples=sent(two=examples.ITEMS))]
@@ -139,7 +139,7 @@ def put_item_set(
     "/item-sets/{name}",
     status_code=204,
     dependencies=[EDITING],
-    responses={204: {"description": "There is no such set any more"}, **described(412, 422)},
+    responses={204: {"description": "There is no such set any more"}, **described(409, 412, 422)},
 )
 def delete_item_set(runtime: Acting, name: SetName, if_match: IfMatch = "") -> None:
     """Delete a set; its items stay in the catalogue."""

@@ -34,7 +34,7 @@ def list_parked(app: Tactics, limit: Limit = 50, cursor: Cursor = None) -> Parke
 @router.post(
     "/retry",
     dependencies=[needs("grants:operate")],
-    responses={**told(200, examples.RETRIED), **described(400, 408, 413, 415, 422)},
+    responses={**told(200, examples.RETRIED), **described(400, 408, 409, 413, 415, 422)},
 )
 def retry_parked(
     app: Tactics,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from sqlalchemy.exc import SQLAlchemyError
 
 from tactics.api import examples_placements as examples
 from tactics.api.access import Caller, caller, needs
@@ -18,31 +21,35 @@ from tactics.api.placing import Placing
 from tactics.api.problems import Refused, described
 from tactics.api.schemas import Asked
 from tactics.celery_app import TacticsApp
-from tactics.domain.catalogue import Name
+from tactics.domain.catalogue import Name, UserName
 from tactics.domain.placement import SOURCE, PlacementAnswer, PlacementRequest
+from tactics.errors import TacticsError
 from tactics.flows.explain import explain_user
 from tactics.flows.placement import all_busy
 
 router = APIRouter(prefix="/v1/placements", tags=["placements"], route_class=StrictRoute)
 
+# Beyond the deadline, for who asks for it.
+_EXPLAINING_S = 2.0
+
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,4}$")]
 ChannelCode = Annotated[Name, Path(examples=["home_banner"])]
-_LEAST_MS = 10
+# From 10 on: what asks for less could only be refused.
 Deadline = Annotated[
-    int | None,
+    str | None,
     Header(
         alias="Tactics-Deadline-Ms",
-        ge=_LEAST_MS,
-        description="wait so long for the answer; left out, what is set up",
+        pattern=r"^[1-9][0-9]{1,8}$",
+        description="wait so many milliseconds for the answer, 10 or more; left out, what is set up",
+        examples=["500"],
     ),
-    WithJsonSchema({"type": "integer", "minimum": _LEAST_MS}),
 ]
 
 
 class PlacementBody(Asked):
     """Who visits, and what rules may know about it."""
 
-    user_id: Name
+    user_id: UserName
     placement: Annotated[Name | None, Field(description="the slot's identity")] = None
     scene: Annotated[Name | None, Field(description="where a price is shown: cart, detail page, order")] = None
     attributes: Annotated[dict[str, Any], Field(default_factory=dict, description="what rules see as `event`")]
@@ -113,7 +120,8 @@ async def place(
     """
     tactics: TacticsApp = request.app.state.tactics
     settings = tactics.settings
-    if deadline is not None and deadline > settings.placement_deadline_max_ms:
+    deadline_ms = None if deadline is None else int(deadline)
+    if deadline_ms is not None and deadline_ms > settings.placement_deadline_max_ms:
         raise Refused(422, "form", f"Tactics-Deadline-Ms is at most {settings.placement_deadline_max_ms}")
     wanted = PlacementRequest(
         user_id=body.user_id,
@@ -127,7 +135,7 @@ async def place(
         language=body.language,
         key=read_key(idempotency_key),
         source=_source(await caller(request)),
-        deadline_ms=deadline,
+        deadline_ms=deadline_ms,
     )
     placing: Placing = request.app.state.placing
     found = await placing.answer(wanted, getattr(request.state, "arrived_at", None))
@@ -137,7 +145,10 @@ async def place(
         raise Refused(409, "busy", "another execution has every instance: call again", headers={"Retry-After": "1"})
     answer = found.to_json()
     if body.explain:
-        answer["explanations"] = await run_in_threadpool(_explained, tactics, body.user_id, found)
+        # What is granted is told, whatever becomes of the explanation.
+        with suppress(TacticsError, SQLAlchemyError, TimeoutError):
+            async with asyncio.timeout(_EXPLAINING_S):
+                answer["explanations"] = await run_in_threadpool(_explained, tactics, body.user_id, found)
     return _json(answer)
 
 

@@ -17,7 +17,7 @@ from tactics.api.examples_assets import sent, told
 from tactics.api.problems import described
 from tactics.api.rows import naming
 from tactics.api.schemas_catalogue import ErasedAnswer, Saved, UserAnswer, UserRequest, UsersRequest
-from tactics.domain.catalogue import Name, UserRow
+from tactics.domain.catalogue import Name, UserName, UserRow
 from tactics.errors import NotFound
 from tactics.flows import catalogue, setup
 from tactics.flows.erasure import erase_user
@@ -25,8 +25,9 @@ from tactics.store import users
 
 router = APIRouter(prefix="/v1/users", tags=["users"], route_class=StrictRoute)
 UserId = Annotated[Name, Path(description="the user's id", examples=["alice"])]
+OwnId = Annotated[UserName, Path(description="the user's id, which is no pseudonym", examples=["alice"])]
 EDITING = needs("activities:edit")
-_OF_EDIT = described(400, 408, 412, 413, 415, 422)
+_OF_EDIT = described(400, 408, 409, 412, 413, 415, 422)
 
 
 @router.get(
@@ -48,7 +49,7 @@ def show_user(app: Tactics, user_id: UserId, response: Response) -> UserAnswer:
 def put_user(
     runtime: Acting,
     response: Response,
-    user_id: UserId,
+    user_id: OwnId,
     body: Annotated[UserRequest, Body(openapi_examples=sent(attributes=examples.ATTRIBUTES))],
     if_match: IfMatch = "",
     if_none_match: IfNoneMatch = "",
@@ -60,7 +61,7 @@ def put_user(
     return UserAnswer(user_id=user_id, attributes=body.attributes)
 
 
-@router.post("", dependencies=[EDITING], responses={**told(200, examples.SAVED), **described(400, 408, 413, 415, 422)})
+@router.post("", dependencies=[EDITING], responses={**told(200, examples.SAVED), **described(400, 408, 409, 413, 415, 422)})
 def save_users(
     runtime: Acting, body: Annotated[UsersRequest, Body(openapi_examples=sent(two=examples.USERS))]
 ) -> Saved:
@@ -74,7 +75,7 @@ def save_users(
     dependencies=[needs("grants:operate")],
     responses={**told(200, examples.ERASED), **described(404, 409, 422)},
 )
-def delete_user(runtime: Acting, user_id: UserId) -> ErasedAnswer:
+def delete_user(runtime: Acting, user_id: OwnId) -> ErasedAnswer:
     """Erase a user: personal data is deleted, and grants go on under a pseudonym, so that everything still adds up.
 
     The same id may come again later, as a new user.
