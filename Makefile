@@ -27,8 +27,8 @@ demo: setup ## replay real shopping data through the whole engine (ARGS="--json 
 up: setup ## run everything on this machine to play with (ARGS="--no-flower")
 	@$(BIN)/tactics up $(ARGS)
 
-test: setup ## run the tests, with real Postgres, Valkey and workers (ARGS="-k rules")
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## run the tests, with real Postgres, Valkey and workers, two at a time (ARGS="-k rules": those, one by one)
+	@$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile)
 
 fuzz: setup ## try the rules on random input until the time is up (ARGS="--seconds 600 --seed 1")
 	@$(BIN)/python -m tests.fuzz.rules $(ARGS)

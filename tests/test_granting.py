@@ -11,11 +11,14 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from tactics.domain.asset import AssetChange
 from tactics.errors import Conflict, NotFound
+from tactics.flows.erasure import erase_user
 from tactics.flows.reconcile import reconcile
 from tactics.granting import change_asset
+from tactics.store import assets as asset_store
 from tactics.store.audit import audit
 from tests.driving import NOON, Drive
 from tests.making import document
@@ -145,6 +148,23 @@ def test_what_can_become_of_an_asset(drive: Drive) -> None:
         assert raised.value.fields["asset_status"] == stored == status
     with pytest.raises(NotFound):
         _change(drive, str(uuid4()), "redeemed")
+
+
+def test_an_asset_whose_user_is_erased_meanwhile(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found, and gone when the lock is had: there is no such asset, and nothing of the user comes back."""
+    drive.load(_open())
+    asset = _visit(drive)["assets"][0]["asset_id"]
+    find = asset_store.find
+
+    def found_before(conn: Connection, asset_id: UUID) -> object:
+        found = find(conn, asset_id)
+        erase_user(drive.runtime, "1")
+        return found
+
+    monkeypatch.setattr(asset_store, "find", found_before)
+    with pytest.raises(NotFound):
+        _change(drive, asset, "redeemed")
+    assert drive.value("SELECT count(*) FROM instance WHERE user_id = '1'") == 0
 
 
 def test_a_time_to_come_overtakes_nothing(drive: Drive) -> None:

@@ -35,6 +35,8 @@ for how in ("ends", "forgotten", "killed"):
     if not child:
         metrics.EVENTS.count("action", "accepted", by=10)
         metrics.ROUTING_LAG.observe(0.2, "action")
+        metrics.INBOX_WAITING.set(2)
+        metrics.KEYS_READ_AT.set(7 + len(children))
         with metrics.TASKS_RUNNING.one():
             os.write(right, b"x")
             if how != "ends":
@@ -81,6 +83,11 @@ def test_processes_count_together(tmp_path: Path) -> None:
         assert found['tactics_events_total{outcome="accepted",type="action"}'] == 31
         assert found['tactics_routing_lag_seconds_count{type="action"}'] == 3
     assert (during["tactics_tasks_running"], after.get("tactics_tasks_running", 0)) == (2, 0)
+    assert (during["tactics_inbox_waiting_events"], after.get("tactics_inbox_waiting_events", 0)) == (4, 0)
+    assert (during["tactics_keys_read_timestamp_seconds"], after.get("tactics_keys_read_timestamp_seconds", 0)) == (
+        9,
+        0,
+    )
     assert "# HELP tactics_sweeps_total Runs of the sweeper." in first
     assert "# HELP tactics_events_total Events handed in" in first
     left = metrics.emptied(tmp_path / "metrics")
@@ -109,6 +116,16 @@ def test_values_that_are_not_ours_are_capped(monkeypatch: pytest.MonkeyPatch) ->
         'tactics_tried_total{activity="other",outcome="granted"}': 2,
         'tactics_tried_total{activity="other",outcome="reused"}': 3,
     }
+
+
+def test_a_level_is_told_once_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who does not know it says its name alone: a worker's 0 would look like an API whose keys were never read."""
+    monkeypatch.setattr(metrics, "FAMILIES", [])
+    level = metrics.Level("tactics_level", "How high.", over="max")
+    assert metrics.shown().decode() == "# HELP tactics_level How high.\n# TYPE tactics_level gauge\n"
+    for value in (7, 3):
+        level.set(value)
+    assert counts_of(metrics.shown().decode()) == {"tactics_level": 3}
 
 
 def test_calls_of_providers_are_counted_by_how_they_end() -> None:

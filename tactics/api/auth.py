@@ -35,7 +35,7 @@ OPEN_FOLDERS = ("/static-offline-docs/",)
 MAKE_ONE = "`tactics keys create --name NAME --scope SCOPE` makes one"
 _HOW = f"send an API key as `Authorization: Bearer tk_…`; {MAKE_ONE}"
 UNGUARDED = (
-    "WARNING: no API key was made yet, so any program on this machine may do everything over the API; and so may everybody"
+    "WARNING: until the first API key is made, any program on this machine may do everything over the API; and so may everybody"
     " whose requests a proxy on this machine passes on to it, wherever they come from. Make a key before a proxy points"
     f" here: {MAKE_ONE}."
 )

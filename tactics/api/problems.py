@@ -194,7 +194,10 @@ _SCHEMA = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         # No closed list: what is loaded later, plugins too, has errors of its own.
-        "code": {"type": "string", "description": "says it for programs; they are listed in docs/reference/outcomes.md"},
+        "code": {
+            "type": "string",
+            "description": "says it for programs; they are listed in docs/reference/outcomes.md",
+        },
         "problems": {"type": "array", "maxItems": MAX_PROBLEMS, "items": _PROBLEM_PART},
         "more_problems": {"type": "integer", "description": "how many are not listed"},
         "request_id": {"type": "string"},

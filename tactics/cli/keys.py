@@ -76,7 +76,7 @@ def list_(json: Json = False) -> None:
         print_json(found)
         return
     if not found:
-        typer.echo("there are no API keys: the API answers this machine only (`tactics keys create`)")
+        typer.echo("there are no API keys: the API answers every program on this machine (`tactics keys create`)")
         return
     print_table(
         ("id", "name", "", "scopes", "per second", "signed", "created", "last used", "expires"),

@@ -49,10 +49,10 @@ def up(
     typer.echo(f"Starting in {home} …")
     running = running_locally(home, durable=True, flower=flower, port=port, api=api, api_port=api_port, notify=_notify)
     with running as local:
-        for line in _description(local):
-            typer.echo(line)
         if local.api is not None and unguarded(local.app.runtime):
             typer.echo(UNGUARDED, err=True)
+        for line in _description(local):
+            typer.echo(line)
         try:
             local.wait()
         except KeyboardInterrupt:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
+from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,12 @@ PATIENCE_MS = 2_000
 """A migration waits so long for a table that somebody reads; whoever comes after it waits as long."""
 TRIES = 10
 PAUSE_S = 3.0
+_LOOK_S = 0.1
 
 _PATIENCE = text("SELECT set_config('lock_timeout', :patience, true)")
-_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('tactics.migrate', 0))")
+# Tried, not waited for: who waits inside a statement keeps an index from being built beside them.
+_BEGIN = text("SELECT pg_try_advisory_lock(hashtextextended('tactics.migrate', 0))")
+_END = text("SELECT pg_advisory_unlock(hashtextextended('tactics.migrate', 0))")
 _HAS_VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL")
 _VERSION = text("SELECT version_num FROM alembic_version")
 _LEAVES = text(
@@ -65,22 +69,34 @@ def upgrade_in_use(engine: Engine, say: Callable[[str], None] = lambda _: None) 
     Raises:
         Busy: somebody used a table all the while.
     """
-    while (script := _next(engine)) is not None:
-        for name, on in getattr(script.module, "INDEXES", {}).items():
-            _build_ahead(engine, name, on, say)
-        _patiently(engine, f"migration {script.revision}", _step, say)
-    _patiently(engine, "adding the coming months", ensure_months, say)
+    with _one_at_a_time(engine, say):
+        while (script := _next(engine)) is not None:
+            for name, on in getattr(script.module, "INDEXES", {}).items():
+                _build_ahead(engine, name, on, say)
+            step = partial(_upgrade_to, script.revision)
+            _patiently(engine, f"migration {script.revision}", step, say)
+        _patiently(engine, "adding the coming months", ensure_months, say)
+
+
+@contextmanager
+def _one_at_a_time(engine: Engine, say: Callable[[str], None]) -> Iterator[None]:
+    with engine.connect() as conn:
+        plain = conn.execution_options(isolation_level="AUTOCOMMIT")
+        if not plain.execute(_BEGIN).scalar_one():
+            say("another upgrade is under way: waiting for its end")
+            while not plain.execute(_BEGIN).scalar_one():
+                time.sleep(_LOOK_S)
+        try:
+            yield
+        finally:
+            plain.execute(_END)
 
 
 def _next(engine: Engine) -> Script | None:
-    with engine.connect() as conn:
-        return _after(conn)
-
-
-def _after(conn: Connection) -> Script | None:
     """Give the first migration that a database lacks; None when it has all, or is newer than this version."""
-    found = conn.execute(_VERSION).scalar_one_or_none() if conn.execute(_HAS_VERSION).scalar_one() else None
-    scripts = ScriptDirectory.from_config(_config(conn))
+    with engine.connect() as conn:
+        found = conn.execute(_VERSION).scalar_one_or_none() if conn.execute(_HAS_VERSION).scalar_one() else None
+        scripts = ScriptDirectory.from_config(_config(conn))
     missing: list[Script] = []
     for one in scripts.walk_revisions():  # the newest first
         if one.revision == found:
@@ -92,11 +108,8 @@ def _after(conn: Connection) -> Script | None:
     return missing[-1] if missing else None
 
 
-def _step(conn: Connection) -> None:
-    conn.execute(_ONE_AT_A_TIME)
-    script = _after(conn)  # somebody else may have been faster
-    if script is not None:
-        command.upgrade(_config(conn), script.revision)
+def _upgrade_to(revision: str, conn: Connection) -> None:
+    command.upgrade(_config(conn), revision)
 
 
 def _patiently(engine: Engine, what: str, do: Callable[[Connection], object], say: Callable[[str], None]) -> None:

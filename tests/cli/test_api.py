@@ -14,7 +14,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from tactics.api import auth, server
+from tactics.api.auth import UNGUARDED
+from tactics.cli.app import app
 from tests.delivery.waiting import until
 
 TACTICS = (sys.executable, "-m", "tactics.cli", "api")
@@ -37,6 +41,7 @@ def _serving(
         if process.poll() is None:
             process.terminate()
         process.wait(30)
+    assert UNGUARDED in log.read_text()
     assert "Stopped." in log.read_text(), log.read_text()
 
 
@@ -97,6 +102,33 @@ def test_what_it_cannot_do_it_says_before_it_listens(
     assert done.returncode != 0
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_who_is_answered_without_a_key(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine, unless a key is required or others are served; that is said on standard error, while there is no key."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    opened: list[bool] = []
+
+    def configured(*, open_locally: bool, **_: object) -> None:
+        opened.append(open_locally)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "server_config", configured)
+
+    def said(*options: str) -> tuple[bool, bool]:
+        done = CliRunner().invoke(app, ["api", "--port", "0", *options])
+        assert UNGUARDED not in done.stdout
+        return opened.pop(), UNGUARDED in done.stderr
+
+    assert said() == (True, True)
+    refused = CliRunner().invoke(app, ["api", "--port", "0", "--require-key"])
+    assert (refused.exit_code, opened) == (2, [])
+    assert "there is no active API key" in refused.stderr
+    monkeypatch.setattr(auth, "require_keys", lambda *_, **__: None)  # as if there had been a key
+    assert said("--require-key") == said("--host", "0.0.0.0") == (False, False)  # noqa: S104
+    monkeypatch.setattr(auth, "unguarded", lambda _: False)
+    assert said() == (True, False)
 
 
 def test_without_servers_it_refuses_to_start() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import time
@@ -65,7 +66,7 @@ def _waiting(settings: Settings) -> list[Any]:
     with redis.Redis.from_url(settings.redis_url) as client:
         messages = [json.loads(one) for one in client.lrange("prepare", 0, -1)]
     assert {message["headers"]["task"] for message in messages} <= {"tactics.route_events"}
-    return [json.loads(message["headers"]["argsrepr"].replace("'", '"').strip("(),")) for message in messages]
+    return [json.loads(base64.b64decode(message["body"]))[0][0] for message in messages]
 
 
 def test_event_is_made_from_options(runtime: Runtime, settings: Settings) -> None:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tactics import embedded
+from tactics.api.auth import UNGUARDED
 from tactics.embedded.home import temporary
 from tactics.embedded.postgres import Postgres
 from tactics.embedded.server import Server
@@ -48,7 +49,8 @@ def up(home: Path) -> Iterator[Up]:
 
 
 def test_everything_runs_and_other_commands_find_it(up: Up) -> None:
-    """What was sent from another process is worked on, and a visit from another one shows the coupon."""
+    """What was sent from another process is worked on, and a visit from another one shows the coupon; all may do all, it says."""
+    assert f"{UNGUARDED}\n" in up.said
 
     def granted() -> str | None:
         shown = up.run("visit", "home", "--user", "u-secret")

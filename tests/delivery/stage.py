@@ -116,12 +116,12 @@ class Stage:
         self._processes.append(Beat(self.environment, self.folder / "beat.log"))
 
     def clear(self) -> None:
-        """Take back what was imported and what happened."""
+        """Take back what was imported and what happened; the audit log can only be added to, and tells of this as well."""
         names = [
             row["name"]
             for row in self.rows(
                 "SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p') "
-                "AND relnamespace = 'public'::regnamespace AND NOT relispartition AND relname <> 'alembic_version'"
+                "AND relnamespace = 'public'::regnamespace AND NOT relispartition AND relname NOT IN ('alembic_version', 'audit_log')"
             )
         ]
         self.run_sql(f"TRUNCATE {', '.join(names)}")

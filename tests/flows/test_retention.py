@@ -147,6 +147,8 @@ def test_events_stay_while_they_may_come_again_or_cool_down(driven: Maker) -> No
     _a_year_ago(drive)
     retain(drive.runtime)
     assert drive.rows("SELECT type FROM event") == [("behaviour",)]
+    drive.run("UPDATE behaviour_rule SET enabled = false")  # it may be switched on again
+    assert retain(drive.runtime).rows == {}
     drive.run("UPDATE behaviour_rule SET cooldown_s = 0")
     retain(drive.runtime)
     assert drive.rows("SELECT type FROM event") == []
@@ -178,6 +180,20 @@ def test_grants_go_a_few_users_at_a_time(driven: Maker, monkeypatch: pytest.Monk
     assert runs > 3
     assert _counts(drive)["execution"] == 3
     assert _counts(drive)["event"] == 3
+
+
+def test_old_notices_leave_the_outbox(driven: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notices older than the setting go, some at a time, also those between young ones; without the setting none does."""
+    drive = driven(replay=False, keep_events_days=30)
+    monkeypatch.setattr(store, "NOTICES", 2)
+    ages = (90, 90, 1, 90, 90, 90, 1)
+    for age in ages:
+        drive.run("INSERT INTO outbox (topic, key, payload, created_at) VALUES ('t', 'k', '{}', now() - make_interval(days => :age))", age=age)  # fmt: skip
+    assert retain(driven(replay=False).runtime).rows == {}
+    assert retain(drive.runtime, dry_run=True).to_json()["rows"] == {"outbox": 5}
+    assert drive.value("SELECT count(*) FROM outbox") == len(ages)
+    assert retain(drive.runtime).to_json()["rows"] == {"outbox": 5}
+    assert drive.rows("SELECT id FROM outbox ORDER BY id") == [(3,), (7,)]
 
 
 def _month_of(drive: Drive, table: str, start: str, end: str) -> str:

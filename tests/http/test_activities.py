@@ -215,6 +215,44 @@ def test_each_scope_may_do_its_part_and_no_more(api: Client, live: Drive, keys: 
     }
 
 
+def test_rules_of_what_is_live_are_changed_by_publishers(
+    api: Client, live: Drive, keys: dict[str, dict[str, str]]
+) -> None:
+    """A rule that a live activity defines or prepares on stays as it is for editors, whichever way they try."""
+    edit, publish, *_ = keys.values()
+    made = api_key.create(live.runtime, NewApiKey("both", ("activities:edit", "activities:publish")))
+    both = {"Authorization": f"Bearer {made.key}"}
+
+    def put(key: str, times: int, headers: dict[str, str], **more: Any) -> tuple[int, str]:
+        answer = api.put(f"/v1/behaviour-rules/{key}", json={**bought(times), **more}, headers=headers)
+        return answer.status_code, answer.json().get("change", answer.json().get("code"))
+
+    defining = document(behaviour_rules={"bought": bought(2)}, channels={"prepare": [], "grant": ["home_banner"]})
+    assert api.post(AT, json=defining, headers=edit).status_code == 201
+    assert put("viewed", 2, edit) == (201, "new")
+    bound = document(code="bound", channels={"prepare": ["viewed", "later"], "grant": ["home"]})
+    assert api.post(AT, json=bound, headers=edit).status_code == 201
+    for enabled in (False, True):
+        assert put("bought", 2, edit, enabled=enabled) == (200, "updated")
+    for code in ("camp18", "bound"):
+        assert api.post(f"{AT}/{code}/publish", headers=publish).status_code == 200
+    known = live.rows("SELECT rule_key, version, enabled FROM behaviour_rule ORDER BY 1")
+    assert (
+        put("bought", 2, edit, enabled=False) == put("viewed", 3, edit) == put("later", 1, edit) == (403, "forbidden")
+    )
+    other = document(code="other", behaviour_rules={"viewed": bought(9)})
+    for method, address in ((api.post, AT), (api.put, f"{AT}/other")):
+        refused = method(address, json=other, headers=edit)
+        assert (refused.status_code, refused.json()["needed"]) == (403, ["activities:publish"])
+    assert live.rows("SELECT rule_key, version, enabled FROM behaviour_rule ORDER BY 1") == known
+    assert live.value("SELECT count(*) FROM activity") == 2
+    assert put("bought", 2, edit) == put("viewed", 2, edit) == (200, "unchanged")
+    assert put("own", 1, edit) == (201, "new")
+    assert put("viewed", 3, both) == (200, "updated")
+    assert api.post(f"{AT}/bound/pause", headers=publish).status_code == 200
+    assert put("viewed", 4, edit) == (200, "updated")
+
+
 def test_lists_are_paged_and_filtered(api: Client, live: Drive) -> None:
     """Pages come by code and lose nothing to what is added meanwhile; status and channel leave the others out."""
     live.load(*[document(code=f"c{number}") for number in (1, 3, 5, 7)])

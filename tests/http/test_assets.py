@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import pytest
+from sqlalchemy import text
+
 from tactics import rules
 from tests.driving import Drive
 from tests.http.conftest import Client
@@ -164,3 +167,17 @@ def test_without_an_order_threads_see_only_what_the_states_allow(api: Client, li
         assert (answer.status_code, answer.json()["status"]) == (200, expected)
     assert _change(api, asset, "redeem").json()["status"] == "redeemed"
     assert audited(live) == []
+
+
+def test_a_change_waits_for_another_only_for_a_while(api: Client, live: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where somebody keeps what is to be changed for too long, who asks is told to ask again, and nothing has happened."""
+    live.load(running())
+    asset = give(live, "ann")
+    monkeypatch.setattr("tactics.api.access.PATIENCE_MS", 50)
+    with live.runtime.engine.begin() as conn:
+        conn.execute(text("SELECT FROM instance FOR UPDATE"))
+        answer = api.post(f"/v1/assets/{asset['asset_id']}/claim")
+    assert problem(answer) == (409, "busy")
+    assert answer.headers["Retry-After"] == "1"
+    again = api.post(f"/v1/assets/{asset['asset_id']}/claim")
+    assert (again.status_code, again.json()["status"]) == (200, "claimed")

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from tactics.api import keyring
-from tactics.api.auth import is_loopback, require_keys
+from tactics.api.auth import is_loopback, require_keys, unguarded
 from tactics.api.service import create_api
 from tactics.config import Settings
 from tactics.domain.api_key import SCOPES, NewApiKey, hashed
@@ -289,8 +289,14 @@ def test_others_are_served_only_with_a_key(runtime: Runtime) -> None:
         assert not is_loopback(everywhere)
         with pytest.raises(NotConfigured, match="tactics keys create"):
             require_keys(runtime, everywhere)
+    with pytest.raises(NotConfigured, match="--require-key was given, and there is no active API key"):
+        require_keys(runtime, "127.0.0.1", always=True)
+    assert unguarded(runtime)
     key = make(runtime)
     require_keys(runtime, "0.0.0.0")  # noqa: S104
+    require_keys(runtime, "127.0.0.1", always=True)
+    assert not unguarded(runtime)
     revoke(runtime, key.id)
+    assert not unguarded(runtime)
     with pytest.raises(NotConfigured):
         require_keys(runtime, "0.0.0.0")  # noqa: S104

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from httpx import Response
 
 from tactics.api.inbox import Publisher
+from tests.counting import counting
 from tests.delivery.waiting import until
 from tests.driving import Drive
 
@@ -134,8 +135,10 @@ def test_too_many_at_once_are_refused_before_any_is_accepted(driven: Any, api_of
     api = api_of(drive)
     inbox = api.app.state.inbox
     inbox.look()
-    answer = send(api, bought("late"))
+    with counting() as changed:
+        answer = send(api, bought("late"))
     assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+    assert changed['tactics_events_refused_total{code="overloaded"}'] == 1
     assert int(answer.headers["retry-after"]) >= 1
     assert "late" not in stored(drive)
     drive.settle()

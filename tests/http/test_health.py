@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 from typing import Any
 
 import pytest
+from anyio.to_thread import current_default_thread_limiter
 from sqlalchemy import text
 
 from tactics import metrics
 from tactics.api.probe import Probe
-from tactics.api.service import create_api
+from tactics.api.server import connections
+from tactics.api.service import THREADS, create_api
 from tactics.api.watch import Watch, close_watch, watch_of
 from tactics.config import Settings
 from tactics.errors import DatabaseDown, WrongSchema
@@ -78,6 +81,28 @@ def test_servers_that_are_away(settings: Settings) -> None:
     app.runtime.close()
 
 
+def test_answered_while_other_requests_hold_every_thread(api: Client) -> None:
+    """However many requests wait in the threads that routes share, whoever watches is answered."""
+    assert api.portal is not None
+    held = [object() for _ in range(THREADS)]
+
+    async def hold() -> None:
+        for one in held:
+            current_default_thread_limiter().acquire_on_behalf_of_nowait(one)
+
+    async def let_go() -> None:
+        for one in held:
+            current_default_thread_limiter().release_on_behalf_of(one)
+
+    api.portal.call(hold)
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            answers = [pool.submit(api.get, path) for path in ("/readyz", "/metrics")]
+            assert [one.result(5).status_code for one in answers] == [200, 200]
+        finally:
+            api.portal.call(let_go)
+
+
 def test_a_restarted_database_is_found_at_once(runtime: Runtime) -> None:
     """A connection that was cut meanwhile is no reason to say that the database is away."""
     watch = Watch(runtime)
@@ -128,3 +153,10 @@ def test_a_probe_asks_once_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         one.join()
     assert found == ["down"] * 3
     assert len(asked) == 3
+
+
+def test_each_thread_of_the_api_has_a_connection(settings: Settings) -> None:
+    """Placements, routes and what works beside them never wait for each other's connections; more may be set."""
+    few = settings.model_copy(update={"pool_size": 3, "api_threads": 20})
+    assert connections(few) >= 20 + THREADS + 4
+    assert connections(few.model_copy(update={"pool_size": 99})) == 99

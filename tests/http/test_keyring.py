@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Iterator
 from threading import Event
 from typing import Any
@@ -10,13 +11,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from tactics import metrics
 from tactics.api import keyring
-from tactics.api.keyring import AHEAD_S, FRESH_S, OUT_S, OUTAGE_S, USE_NOTED_S, Keyring, open_keyring
+from tactics.api.keyring import AHEAD_S, FRESH_S, GUESSERS, OUT_S, OUTAGE_S, USE_NOTED_S, Keyring, open_keyring
 from tactics.domain.api_key import SCOPES, ApiKey, NewApiKey
 from tactics.errors import DatabaseDown
 from tactics.flows.api_key import create
 from tactics.runtime import Runtime
 from tactics.store.api_keys import Keys
+from tests.counting import counting, counts_of
 
 
 class World:
@@ -126,6 +129,48 @@ def test_guesses_cause_few_readings(monkeypatch: pytest.MonkeyPatch, world: Worl
     begun = world.now
     world.find("guess")
     assert slept[-1] == 0.0  # who guesses rarely waits for nothing
+
+
+def test_few_guessers_wait(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    """A few wait for the next reading, the others are told at once; where nobody can tell, none is told that it is wrong."""
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def asleep(delay: float) -> None:
+        slept.append(delay)
+        await sleep(0.01)
+
+    monkeypatch.setattr(asyncio, "sleep", asleep)
+    world.find("a")
+    world.now += 0.01
+    guesses = [f"guess{at}" for at in range(50)]
+    assert world.find(*guesses, "a") == [None] * 50 + ["a"]
+    assert len(slept) == GUESSERS
+    world.ids.add("b")
+    world.now += 0.01
+    assert world.find("b") == ["b"]  # they have made room
+    world.down = True
+    world.now += FRESH_S + 0.1
+
+    async def ask() -> list[object]:
+        return await asyncio.gather(*(world.ring.find(one) for one in guesses), return_exceptions=True)
+
+    with counting() as changed:
+        assert all(isinstance(one, DatabaseDown) for one in asyncio.run(ask()))
+    assert changed == {"tactics_keys_read_failures_total": 1}
+
+
+def test_when_the_keys_were_read_is_told(world: World) -> None:
+    """The metric has the wall clock's time at which the last reading began that came to something."""
+    before = time.time()
+    world.find("a")
+    told = "tactics_keys_read_timestamp_seconds"
+    found = counts_of(metrics.shown().decode())[told]
+    assert before - 1 < found <= time.time()
+    world.down = True
+    world.now += FRESH_S + 0.1
+    world.find("a")
+    assert counts_of(metrics.shown().decode())[told] == found
 
 
 def test_known_keys_outlive_an_outage_for_a_while(world: World) -> None:

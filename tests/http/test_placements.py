@@ -17,6 +17,7 @@ from tactics.api.gate import Gate
 from tactics.api.idempotency import read_key
 from tactics.api.problems import Refused
 from tactics.store import lease
+from tests.counting import counting
 from tests.driving import Drive, Maker, at_checkout
 from tests.plays import playing, step_of
 
@@ -134,7 +135,7 @@ def test_what_would_not_be_answered_in_time_is_not_begun(driven: Maker, api_of: 
 
 
 def test_a_full_house_refuses_at_the_door(driven: Maker, api_of: Any) -> None:
-    """With as many requests inside as may be, the next is told to come back, and whoever watches is let in."""
+    """With as many requests inside as may be, the next is told to come back, which is counted; whoever watches is let in."""
     drive = driven(replay=False, api_max_requests=1)
     held, free = threading.Event(), threading.Event()
     gate = Gate(_held(held, free), most=1)
@@ -146,7 +147,9 @@ def test_a_full_house_refuses_at_the_door(driven: Maker, api_of: Any) -> None:
         free.set()
         return second, [*await first, *await watched]
 
-    assert asyncio.run(two()) == ([503], [200, 200])
+    with counting() as changed:
+        assert asyncio.run(two()) == ([503], [200, 200])
+    assert changed == {'tactics_http_requests_total{method="other",route="(gate)",status="503"}': 1}
     drive.load(running(at_checkout()))
     assert place(api_of(drive)).status_code == 200
 

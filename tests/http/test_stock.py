@@ -126,11 +126,11 @@ def test_stock_moves_while_grants_run(api: Client, live: Drive) -> None:
 
 
 def test_a_movement_tells_who_made_it(api: Client, live: Drive) -> None:
-    """Whoever's key it was stands in the movement; a key without the scope moves nothing."""
+    """Whoever's key it was stands in the movement; without the scope it moves nothing, what is live only with another."""
     live.load(running())
-    console, shop = (
-        api_key.create(live.runtime, NewApiKey(name=name, scopes=(scope,)))
-        for name, scope in (("console", "activities:edit"), ("shop", "placements:call"))
+    console, editor, shop = (
+        api_key.create(live.runtime, NewApiKey(name=scopes[-1], scopes=scopes))
+        for scopes in (("activities:edit", "activities:publish"), ("activities:edit",), ("placements:call",))
     )
 
     def asked(key: str) -> Any:
@@ -139,7 +139,11 @@ def test_a_movement_tells_who_made_it(api: Client, live: Drive) -> None:
 
     assert asked(console.key).json()["actor"] == f"key:{console.id}"
     assert problem(asked(shop.key)) == (403, "forbidden")
+    refused = asked(editor.key)
+    assert (problem(refused), refused.json()["needed"]) == ((403, "forbidden"), ["activities:publish"])
     assert live.value("SELECT remaining FROM benefit") == 11
+    live.run("UPDATE activity SET status = 'paused'")
+    assert asked(editor.key).json()["actor"] == f"key:{editor.id}"
 
 
 def _send(benefit: str) -> dict[str, Any]:

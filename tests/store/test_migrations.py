@@ -27,7 +27,7 @@ def empty(servers: embedded.Servers) -> Iterator[Engine]:
     yield engine
     engine.dispose()
     with admin.connect() as conn:
-        conn.execute(text(f"DROP DATABASE {name}"))
+        conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     admin.dispose()
 
 
@@ -96,11 +96,34 @@ def test_versions_from_before_plays_have_been_current(empty: Engine) -> None:
         assert list(rows.scalars()) == [1, 2]
 
 
-_GRANT = (
-    "INSERT INTO grant_record (id, user_id, activity_code, activity_version, instance_seq, idempotency_id, state, lines,"
-    " value_minor, day, execution_id) SELECT gen_random_uuid(), 'u' || n, 'a', 1, 1, 'g' || n, 'granted', '[]', 0,"
-    " '2017-01-01', gen_random_uuid() FROM generate_series(1, :rows) AS n"
+_GRANTS = (
+    "INSERT INTO grant_record (id, user_id, activity_code, activity_version, will_send_count, idempotency_id, execution_id,"
+    " event_source, event_id, state, lines, value_minor, day, business_at) SELECT gen_random_uuid(), 'u' || n, 'a', 1, 1,"
+    " 'g' || n, gen_random_uuid(), 's', 'e', 'granted', '[]', 0, '2017-01-01', now() FROM generate_series(1, 40) AS n"
 )
+_BUILDING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'CREATE INDEX%'"
+    " AND wait_event_type = 'Lock'"
+)
+
+
+def _write_while_building(other: Engine, leaf: str, written: list[str]) -> Thread:
+    """Hold a write open until the index waits for it, and write more meanwhile: what would wait behind the index fails."""
+    writer = other.connect()
+    writer.execute(text(f"UPDATE {leaf} SET reason = 'one'"))  # noqa: S608  # a table of ours
+
+    def go_on() -> None:
+        with other.connect() as conn, writer:
+            while not conn.execute(text(_BUILDING)).scalar_one():
+                conn.rollback()
+            conn.execute(text("SET LOCAL lock_timeout = '300ms'"))
+            conn.execute(text(f"INSERT INTO {leaf} SELECT (jsonb_populate_record(one, jsonb_build_object('id', gen_random_uuid(), 'execution_id', gen_random_uuid(), 'will_send_count', 2))).* FROM {leaf} AS one LIMIT 1"))  # fmt: skip  # noqa: S608  # a table of ours
+            conn.commit()
+            written.append(leaf)
+
+    thread = Thread(target=go_on)
+    thread.start()
+    return thread
 
 
 def test_a_database_in_use_is_migrated_step_by_step(empty: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,38 +135,41 @@ def test_a_database_in_use_is_migrated_step_by_step(empty: Engine, monkeypatch: 
     with empty.begin() as conn:
         migrate.upgrade(conn, "0006")
         conn.execute(text("INSERT INTO activity (code, version, status, template_type, priority, starts_at, ends_at) VALUES ('a', 1, 'live', 't', 0, '2017-01-01', '2018-01-01')"))  # fmt: skip
-        conn.execute(text(_GRANT), {"rows": 40})
-        conn.execute(text("CREATE INDEX grant_record_p3_ix_grant_record_created_at ON grant_record_p3 (created_at, id)"))
+        conn.execute(text(_GRANTS))
+        conn.execute(
+            text("CREATE INDEX grant_record_p3_ix_grant_record_created_at ON grant_record_p3 (created_at, id)")
+        )
         # What an upgrade that was interrupted leaves behind.
         conn.execute(text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'grant_record_p3_ix_grant_record_created_at'::regclass"))  # fmt: skip
     said: list[str] = []
-    with other.connect() as reader:
-        reader.execute(text("SELECT count(*) FROM stock_movement"))
-        with pytest.raises(Busy, match="migration 0007 could not have its tables in 2 tries.*pg_stat_activity"):
+    with other.connect() as writer:
+        writer.execute(text("UPDATE activity SET priority = 1"))
+        with pytest.raises(Busy, match=r"migration 0007 could not have its tables in 2 tries.*pg_stat_activity"):
             migrate.upgrade_in_use(empty, said.append)
-        reader.rollback()
+        writer.rollback()
     assert said == ["migration 0007 waits for a transaction that uses its tables"]
-    written = Event()
+    written: list[str] = []
+    threads: list[Thread] = []
 
     def build(told: str) -> None:
         said.append(told)
-        if told.startswith("building"):
-            with other.begin() as writer:
-                writer.execute(text("UPDATE grant_record SET settled_at = now() WHERE user_id = 'u1'"))
-            written.set()
+        if told.startswith("building") and not threads:
+            threads.append(_write_while_building(other, told.partition(" on ")[2].partition(";")[0], written))
 
     with other.connect() as reader:
         reader.execute(text("SELECT count(*) FROM asset"))
         with pytest.raises(Busy, match="migration 0008"):
             migrate.upgrade_in_use(empty, build)
         assert reader.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0007"
-    assert written.is_set()
+    threads[0].join()
+    assert len(written) == 1
     built = len(said)
-    others = [Thread(target=migrate.upgrade_in_use, args=(engine,)) for engine in (other, other)]
-    for one in others:
-        one.start()
-    for one in others:
-        one.join()
+    waiting = Event()
+    also = Thread(target=migrate.upgrade_in_use, args=(other, lambda _: waiting.set()))
+    with migrate._one_at_a_time(empty, said.append):
+        also.start()
+        assert waiting.wait(10)
+    also.join()
     migrate.upgrade_in_use(empty, said.append)
     assert len(said) == built  # what was built before is there, and is not built again
     other.dispose()
@@ -151,6 +177,8 @@ def test_a_database_in_use_is_migrated_step_by_step(empty: Engine, monkeypatch: 
         assert migrate.differences(conn) == []
         assert conn.execute(text("SELECT count(*) FROM pg_index WHERE NOT indisvalid")).scalar_one() == 0
         ours = text("SELECT count(*) FROM pg_indexes WHERE indexname ~ '^grant_record_p._ix_grant_record_created_at$'")
-        assert conn.execute(ours).scalar_one() == sum(one.startswith("building ix_grant_record_created_at") for one in said)
+        assert conn.execute(ours).scalar_one() == sum(
+            one.startswith("building ix_grant_record_created_at") for one in said
+        )
         attached = text("SELECT count(*) FROM pg_inherits WHERE inhparent = 'ix_grant_record_created_at'::regclass")
         assert conn.execute(attached).scalar_one() == 8

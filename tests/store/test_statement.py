@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -121,3 +123,16 @@ def test_a_time_limit_is_told_as_it_is(engine: Engine, plain: bool, single: bool
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert _read(engine, single=single) == [(7,)]
+
+
+def test_a_server_that_vanishes_is_noticed_in_about_ten_seconds(engine: Engine) -> None:
+    """Both sides give up a machine that acknowledges nothing, in the middle of a statement too; not after 15 minutes."""
+    with engine.connect() as conn:
+        driver: Any = conn.connection.driver_connection
+        with socket.socket(fileno=os.dup(driver.fileno())) as ours:
+            assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+            probed_for_s = sum(
+                ours.getsockopt(socket.IPPROTO_TCP, one) for one in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL)
+            )
+        assert probed_for_s < 10
+        assert conn.execute(text("SHOW tcp_user_timeout")).scalar_one() in {"10s", "10000"}
