@@ -78,7 +78,9 @@ class Settings(BaseSettings):
     keep_audit_log_days: int = Field(
         0, ge=0, description="The audit log is dropped, whole months, when it is older; 0: never."
     )
-    pool_size: int = Field(10, gt=0, description="Database connections a process keeps; one of the API at least TACTICS_API_THREADS + 12.")
+    pool_size: int = Field(
+        10, gt=0, description="Database connections a process keeps; one of the API at least TACTICS_API_THREADS + 12."
+    )
     metrics_dir: str = Field(
         "", description="Folder in which this machine's processes keep what they count, so that any tells it all."
     )

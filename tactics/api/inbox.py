@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from tactics import metrics
 from tactics.api.limits import ACCEPT_PATIENCE_S
 from tactics.celery_app import TacticsApp
 from tactics.errors import DatabaseDown, Overloaded, TacticsError
@@ -113,7 +114,7 @@ class Inbox:
         read = read_events(self._app.settings, messages, now)
         one = _Waiting(read, asyncio.get_running_loop().create_future())
         self._queue.append(one)
-        self._events += len(messages)
+        self._count(len(messages))
         self._idle.clear()
         self._more.set()
         done, _ = await asyncio.wait({one.answer}, timeout=ACCEPT_PATIENCE_S)
@@ -134,9 +135,13 @@ class Inbox:
                     log.exception("events_not_committed")
                     _fail(together, _told(error))
                 finally:
-                    self._events -= sum(one.read.count for one in together)
+                    self._count(-sum(one.read.count for one in together))
             if not self._events:
                 self._idle.set()
+
+    def _count(self, more: int) -> None:
+        self._events += more
+        metrics.INBOX_WAITING.set(self._events)
 
     def _take(self) -> list[_Waiting]:
         found = [self._queue.popleft()]
@@ -175,6 +180,7 @@ class Inbox:
             count, now = events.backlog(conn, most + 1 if most else 0)
         self._backlogged = bool(most) and count > most
         self._ahead = now - datetime.now(UTC)
+        metrics.INBOX_REFUSING.set(int(self._backlogged))
 
 
 class Publisher:

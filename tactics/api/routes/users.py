@@ -61,7 +61,9 @@ def put_user(
     return UserAnswer(user_id=user_id, attributes=body.attributes)
 
 
-@router.post("", dependencies=[EDITING], responses={**told(200, examples.SAVED), **described(400, 408, 409, 413, 415, 422)})
+@router.post(
+    "", dependencies=[EDITING], responses={**told(200, examples.SAVED), **described(400, 408, 409, 413, 415, 422)}
+)
 def save_users(
     runtime: Acting, body: Annotated[UsersRequest, Body(openapi_examples=sent(two=examples.USERS))]
 ) -> Saved:
