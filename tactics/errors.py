@@ -45,6 +45,12 @@ class NotFound(TacticsError):
     http_status = 404
 
 
+class UnknownCode(NotFound):
+    """There is no such code."""
+
+    code = "unknown_code"
+
+
 class UnknownChannel(NotFound):
     """No activity has ever been bound to this channel code."""
 

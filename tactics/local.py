@@ -156,7 +156,10 @@ def running_locally(
                 shown = _start(supervisor, app, _choose_port(port, FLOWER_PORT) if flower else None)
                 served = None
                 if api:
-                    served = _start_api(supervisor, settings, _choose_port(api_port, settings.api_port, "--api-port"))
+                    chosen = _choose_port(api_port, settings.api_port, "--api-port")
+                    if chosen != (api_port or settings.api_port):
+                        notify(f"port {settings.api_port} is taken: the API answers on {chosen} instead.")
+                    served = _start_api(supervisor, settings, chosen)
                 yield Local(settings, app, supervisor, servers, shown, served, durable, notify)
         finally:
             app.runtime.close()

@@ -111,7 +111,8 @@ def redis_url(servers: embedded.Servers) -> str:
 @pytest.fixture
 def settings(database: str, redis_url: str, tmp_path: Path) -> Settings:
     """Settings on the test's own database and Redis."""
-    return Settings(database_url=database, redis_url=redis_url, home=tmp_path / "home", **PATIENT)
+    chosen = Settings(database_url=database, redis_url=redis_url, home=tmp_path / "home")
+    return chosen.model_copy(update=PATIENT)
 
 
 @pytest.fixture

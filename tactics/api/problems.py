@@ -30,7 +30,7 @@ TITLES: Mapping[str, str] = {
     "too_large": "The body is too large.",
     "too_slow": "The body took too long to arrive.",
     "too_much_work": "The rules and facts together are too much for one request.",
-    "not_found": "There is nothing at this address.",
+    "not_found": "There is nothing by this name or at this address.",
     "method_not_allowed": "This address does not know this method.",
     "internal": "Something went wrong here.",
 }

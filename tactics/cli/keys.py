@@ -61,6 +61,8 @@ def create(
         else "This key is shown once: store it well."
     )
     typer.echo(f"{told} Revoke with `tactics keys revoke {made.id}`.", err=True)
+    if made.first:
+        typer.echo("It is the first one: from now on every caller of the API needs a key, here too.", err=True)
 
 
 @app.command("list")

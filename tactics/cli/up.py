@@ -49,9 +49,10 @@ def up(
     typer.echo(f"Starting in {home} …")
     running = running_locally(home, durable=True, flower=flower, port=port, api=api, api_port=api_port, notify=_notify)
     with running as local:
-        if local.api is not None and unguarded(local.app.runtime):
+        without_key = local.api is not None and unguarded(local.app.runtime)
+        if without_key:
             typer.echo(UNGUARDED, err=True)
-        for line in _description(local):
+        for line in _description(local, without_key=without_key):
             typer.echo(line)
         try:
             local.wait()
@@ -64,7 +65,7 @@ def _notify(sentence: str) -> None:
     typer.echo(sentence, err=True)
 
 
-def _description(local: Local) -> list[str]:
+def _description(local: Local, *, without_key: bool) -> list[str]:
     home, flower = local.settings.home, local.flower
     logs = ", ".join(str(status.log) for status in local.supervisor.statuses().values())
     lines = [
@@ -74,7 +75,8 @@ def _description(local: Local) -> list[str]:
         f"  Redis     {local.servers.redis_url}",
     ]
     if local.api is not None:
-        lines.append(f"  API       {local.api}  without a key for this machine, until one is made; {local.api}/docs")
+        who = "without a key for this machine, until one is made" if without_key else "for who has a key"
+        lines.append(f"  API       {local.api}  {who}; {local.api}/docs")
     if flower is not None:
         lines.append(f"  Flower    {flower.url}  user {flower.user}, password {flower.password}")
     lines += [f"  logs      {logs}", "", "Now, in another terminal:"]

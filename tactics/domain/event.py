@@ -171,6 +171,8 @@ def parse_event(message: object, *, now: datetime) -> Event:
     unplain = plain_problem(message)
     if unplain is not None:
         raise _refusal(message, [unplain])
+    if not isinstance(message, Mapping):
+        raise _refusal(message, [{"path": "", "message": "an event is a JSON object"}])
     try:
         envelope = _Envelope.model_validate(message)
     except ValidationError as error:

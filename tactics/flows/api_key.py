@@ -22,12 +22,16 @@ _BOTH = 2
 
 @dataclass(frozen=True, slots=True)
 class CreatedKey:
-    """A key that was made; `key` and `signing_secret` (None of a key that does not sign) are told once."""
+    """A key that was made; `key` and `signing_secret` (None of a key that does not sign) are told once.
+
+    `first`: none was ever made before, so callers went without until now.
+    """
 
     id: str
     key: str = field(repr=False)
     signing_secret: str | None = field(repr=False)
     stored: dict[str, Any]
+    first: bool = False
 
 
 def create(runtime: Runtime, wanted: NewApiKey) -> CreatedKey:
@@ -47,8 +51,10 @@ def create(runtime: Runtime, wanted: NewApiKey) -> CreatedKey:
     with transaction(runtime) as conn:
         if api_keys.count_active(conn) >= MAX_ACTIVE:
             raise Conflict(f"there are {MAX_ACTIVE} active API keys: revoke those that nobody uses")
+        first = not api_keys.read_all(conn).ever_made
         api_keys.add(conn, key_id, wanted, hashed(secret), [signing_secret] if signing_secret else [])
-        return CreatedKey(key_id, whole_key(key_id, secret), signing_secret, described(api_keys.find(conn, key_id)))
+        stored = described(api_keys.find(conn, key_id))
+        return CreatedKey(key_id, whole_key(key_id, secret), signing_secret, stored, first=first)
 
 
 def revoke(runtime: Runtime, key_id: str) -> bool:

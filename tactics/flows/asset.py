@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from tactics.domain import code as codes
 from tactics.domain.asset import Asset, AssetChange
 from tactics.domain.code import NotValid, OrderTotal
-from tactics.errors import AmbiguousCode, Conflict, NotFound
+from tactics.errors import AmbiguousCode, Conflict, NotFound, UnknownCode
 from tactics.granting import change_asset
 from tactics.runtime import Runtime
 from tactics.store import assets, instances
@@ -158,7 +158,7 @@ def _holder(conn: Connection, asked: CodeAsked) -> Holder | None:
     if not found:
         if asked.user_id is not None and code_store.holders(conn, asked.code, activity_code=asked.activity):
             return None
-        raise NotFound("there is no such code")
+        raise UnknownCode("nobody holds a benefit with this code; codes are case-sensitive")
     if len(found) > 1:
         raise AmbiguousCode(_narrowing(found, asked))
     return found[0]

@@ -53,7 +53,10 @@ def test_validating_tells_why_not_and_changes_nothing(
         for verb in ("validate", "redeem", "release"):
             body = {key: value for key, value in unknown.items() if key != "code"}
             answer = _post(api, unknown["code"], verb, **body)
-            assert (problem(answer), answer.json()["detail"]) == ((404, "not_found"), "there is no such code")
+            assert (problem(answer), answer.json()["detail"]) == (
+                (404, "unknown_code"),
+                "nobody holds a benefit with this code; codes are case-sensitive",
+            )
     assert problem(_post(api, "a%00b", "validate")) == (422, "form")
     _post(api, code, "redeem")
     assert _validity(api, code, order=CART) == (False, "redeemed", "redeemed", None)
