@@ -50,7 +50,7 @@ class _StrictRequest(Request):
                 async with asyncio.timeout(BODY_PATIENCE_S):
                     self._body = await self._read()
             except TimeoutError:
-                raise Refused(408, "too_slow", f"the body did not arrive within {BODY_PATIENCE_S:g} s") from None
+                raise too_slow() from None
         return self._body
 
     async def json(self) -> Any:
@@ -89,6 +89,12 @@ def _content_type(header: str) -> tuple[str, str, str]:
     sent = Message()
     sent["content-type"] = header
     return sent.get_content_maintype(), sent.get_content_subtype(), sent.get_content_charset("utf-8")
+
+
+def too_slow() -> Refused:
+    """Make the answer to a body that does not come; nobody reads on what may still follow it."""
+    told = f"the body did not arrive within {BODY_PATIENCE_S:g} s"
+    return Refused(408, "too_slow", told, headers={"Connection": "close"})
 
 
 def too_large() -> Refused:

@@ -26,7 +26,7 @@ TITLES: Mapping[str, str] = {
     "rule_error": "A rule or an order is not well-formed.",
     "not_http": "The request is not HTTP.",
     "head_too_large": "The headers are too large.",
-    "media_type": "The body has to be JSON, sent as application/json and not compressed.",
+    "media_type": "The body has to be JSON, of a media type that this address takes, and not compressed.",
     "too_large": "The body is too large.",
     "too_slow": "The body took too long to arrive.",
     "too_much_work": "The rules and facts together are too much for one request.",

@@ -7,7 +7,7 @@ import asyncio
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
-from tactics.api.body import too_large
+from tactics.api.body import too_large, too_slow
 from tactics.api.limits import BODY_PATIENCE_S, MAX_BODY_BYTES
 from tactics.api.problems import Refused
 
@@ -25,7 +25,7 @@ async def read_whole(scope: Scope, receive: Receive) -> bytes:
         async with asyncio.timeout(BODY_PATIENCE_S):
             return await _read(receive)
     except TimeoutError:
-        raise Refused(408, "too_slow", f"the body did not arrive within {BODY_PATIENCE_S:g} s") from None
+        raise too_slow() from None
 
 
 async def _read(receive: Receive) -> bytes:
