@@ -94,7 +94,7 @@ def test_messages_redelivered_after_the_asset_was_redeemed_grant_nothing(open_st
 
 def test_an_unfinished_execution_resumed_after_the_redemption_grants_nothing(open_stage: Callable[..., Stage]) -> None:
     """An execution that granted, lost its next message and was resumed after the redemption keeps its one grant."""
-    stage = open_stage(in_place=False, placement_deadline_ms=1, placement_deadline_max_ms=1)
+    stage = open_stage(in_place=False, placement_deadline_ms=250, placement_deadline_max_ms=250)
     stage.import_activity()
     stage.submit(behaviour("u1", 1))
     stage.deliver_published()
