@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tactics.api.access import LOCAL, Caller
 from tactics.api.keyring import Keyring, open_keyring
+from tactics.api.loopback import is_loopback
 from tactics.api.problems import Refused, answer
 from tactics.api.rate import RateLimits
 from tactics.api.replay import read_whole, replayed
@@ -162,18 +162,6 @@ def unguarded(runtime: Runtime) -> bool:
             return not api_keys.read_all(conn).ever_made
     except (TacticsError, SQLAlchemyError):
         return True
-
-
-@lru_cache(64)
-def is_loopback(host: str) -> bool:
-    """Tell whether an address is one that only this machine can reach."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host.lower() == "localhost"
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_loopback
 
 
 def is_open(path: str) -> bool:

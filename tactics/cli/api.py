@@ -36,7 +36,8 @@ def api(
     from tactics.cli import attach
 
     settings = attach.configured("tactics api")
-    from tactics.cli.listening import address_of, is_loopback, listening
+    from tactics.api.loopback import is_loopback
+    from tactics.cli.listening import address_of, listening
     from tactics.cli.together import counting_together
     from tactics.plugin import load_plugins
 

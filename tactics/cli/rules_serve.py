@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from tactics.cli.listening import address_of, is_loopback, listening
+from tactics.api.loopback import is_loopback
+from tactics.cli.listening import address_of, listening
 
 # How long requests that are being answered may take to end.
 _GRACE_S = 5

@@ -21,6 +21,11 @@ def moves_on(part: Part) -> bool:
     return part.get("reason") in _MOVES_ON
 
 
+def outranked(activity_code: str) -> Part:
+    """Give the part of an activity that a best-only placement did not come to."""
+    return {"activity": activity_code, "reason": "outranked", "text": "another activity came first"}
+
+
 @dataclass(frozen=True, slots=True)
 class PlacementRequest:
     """Who visits what.

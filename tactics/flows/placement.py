@@ -18,11 +18,12 @@ from tactics.celery_app import TacticsApp
 from tactics.chain import run_here
 from tactics.choosing import choose, template_of
 from tactics.domain.activity import TacticsActivity
-from tactics.domain.context import SHOWN, TacticsInstanceContext
-from tactics.domain.placement import Part, PlacementAnswer, PlacementRequest, moves_on
+from tactics.domain.context import TacticsInstanceContext
+from tactics.domain.placement import Part, PlacementAnswer, PlacementRequest, moves_on, outranked
 from tactics.errors import BadInput, Busy, Conflict, InvalidTemplate, NotFound, Overloaded
 from tactics.flows.recording import (
     abandon,
+    answer_of,
     answered_elsewhere,
     error_part,
     name_execution,
@@ -126,7 +127,7 @@ def _run_each(one: Visit) -> None:
         if part is None:
             return
         if one.request.best_only and not moves_on(part):
-            _outrank(one, one.candidates[position + 1 :])
+            one.parts.update({loser.code: outranked(loser.code) for loser in one.candidates[position + 1 :]})
             return
 
 
@@ -228,23 +229,8 @@ def _await(one: Visit, code: str, segment: Segment) -> Part | None:
         time.sleep(POLL_S)
 
 
-def _outrank(one: Visit, losers: Sequence[TacticsActivity]) -> None:
-    for activity in losers:
-        text = "another activity came first"
-        one.parts[activity.code] = {"activity": activity.code, "reason": "outranked", "text": text}
-
-
 def _answer(one: Visit) -> PlacementAnswer:
-    codes = one.codes
-    parts = [one.parts[code] for code in codes if code in one.parts]
-    results = [part for part in parts if part.get("outcome") in SHOWN]
-    ids = [one.execution_ids[code] for code in codes if code in one.execution_ids]
-    return PlacementAnswer(
-        execution_ids=ids,
-        results=results,
-        not_shown=[part for part in parts if part.get("outcome") not in SHOWN],
-        complete=one.complete,
-    )
+    return answer_of(one.codes, one.parts, one.execution_ids, complete=one.complete)
 
 
 def all_busy(answer: PlacementAnswer) -> bool:

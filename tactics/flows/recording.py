@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tactics import metrics
 from tactics.domain.context import SHOWN
-from tactics.domain.placement import Part, PlacementAnswer, PlacementRequest, moves_on
+from tactics.domain.placement import Part, PlacementAnswer, PlacementRequest, moves_on, outranked
 from tactics.errors import Busy
 from tactics.flows.visit import Visit, conflict
 from tactics.segment import DEADLINE_PASSED, WENT_WRONG
@@ -94,13 +95,23 @@ def _is_answered(one: Visit, state: Row[Any]) -> bool:
 
 
 def _stored_answer(one: Visit, state: Row[Any]) -> PlacementAnswer:
-    stored = _stored_ids(one)
-    codes = state.candidates or []
-    parts = [state.answer[code] for code in codes if code in state.answer]
+    codes: list[str] = state.candidates or []
+    parts: dict[str, Part] = state.answer or {}
+    if one.request.best_only:  # answered, so those without a part were never run
+        parts = {code: outranked(code) for code in codes} | parts
+    return answer_of(codes, parts, _stored_ids(one))
+
+
+def answer_of(
+    codes: Sequence[str], parts: Mapping[str, Part], ids: Mapping[str, str], *, complete: bool = True
+) -> PlacementAnswer:
+    """Put an answer together from its parts and executions, by activity, in the order of `codes`."""
+    found = [parts[code] for code in codes if code in parts]
     return PlacementAnswer(
-        execution_ids=[stored[code] for code in codes if code in stored],
-        results=[part for part in parts if part.get("outcome") in SHOWN],
-        not_shown=[part for part in parts if part.get("outcome") not in SHOWN],
+        execution_ids=[ids[code] for code in codes if code in ids],
+        results=[part for part in found if part.get("outcome") in SHOWN],
+        not_shown=[part for part in found if part.get("outcome") not in SHOWN],
+        complete=complete,
     )
 
 

@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import text
 
 from tactics.api import keyring
-from tactics.api.auth import is_loopback, require_keys, unguarded
+from tactics.api.auth import require_keys, unguarded
+from tactics.api.loopback import is_loopback
 from tactics.api.service import create_api
 from tactics.config import Settings
 from tactics.domain.api_key import SCOPES, NewApiKey, hashed

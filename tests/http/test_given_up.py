@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event as Flag
 from typing import Any
 
@@ -45,6 +46,14 @@ def test_an_answer_stays_whoever_comes_late(driven: Maker, api_of: Callable[...,
     assert other.status_code == 422
     assert place(api, headers=key).json() == first.json()
     assert drive.rows("SELECT abandoned_at FROM event WHERE type = 'placement'") == [(None,)]
+
+
+def test_a_best_only_answer_stays_whole(live: Drive, api: TestClient) -> None:
+    """Who came second is told again, though a late repeat is answered from what is stored."""
+    live.load(running(at_checkout()), running(at_checkout("second")))
+    first = place(api, headers={"Idempotency-Key": "k"}, best_only=True).json()
+    assert [part["reason"] for part in first["not_shown"]] == ["outranked"]
+    assert recording.give_up(begin(live.app, replace(_request("ann"), best_only=True))).to_json() == first
 
 
 def test_a_late_request_gives_nobody_elses_up(driven: Maker, api_of: Callable[..., Any]) -> None:
