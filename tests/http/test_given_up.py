@@ -81,6 +81,20 @@ def test_a_database_that_hangs_is_not_waited_for(driven: Maker, api_of: Callable
     assert took < 2.5
 
 
+def test_giving_up_that_hangs_is_not_waited_for(
+    driven: Maker, api_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that does not even say no to giving up is left behind after a moment."""
+    _, api, slow = _slow(driven, api_of)
+    slow.set()
+    free = Flag()
+    monkeypatch.setattr("tactics.api.placing.give_up", lambda _: free.wait(10))
+    monkeypatch.setattr("tactics.api.placing._GIVING_UP_S", 0.1)
+    answer = place(api, headers=SHORT)
+    free.set()
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_down"), answer.text
+
+
 def _request(user_id: str) -> PlacementRequest:
     """Give the same request as `place` sends under the key `k`."""
     return PlacementRequest(user_id, "home_banner", key="k", source="tactics.placement:local")
