@@ -230,7 +230,7 @@ class StepTask(TacticsTask):
             steps, rest = ([self], rest) if following is None else ([self, *following], [])
             request.runner.keep(steps, args or (), parent=request, segment=segment, rest=rest)
             return None
-        _hop(segment, parent.step, self.name.removeprefix(TASK_PREFIX))
+        _hop(self.app, segment, parent.step, self.name.removeprefix(TASK_PREFIX))
         return super().apply_async(args, kwargs, task_id=task_id, **options)
 
     @property
@@ -257,7 +257,7 @@ def _asks_nothing(options: dict[str, Any], link: str) -> bool:
     return asked in ({}, {"queue": link})
 
 
-def _hop(segment: Segment, last: Step, next_step: str) -> None:
+def _hop(app: TacticsApp, segment: Segment, last: Step, next_step: str) -> None:
     """Write down where the execution goes on. What cannot be written is a failure of the step that was run last."""
     try:
         segment.suspend(next_step)
@@ -266,13 +266,24 @@ def _hop(segment: Segment, last: Step, next_step: str) -> None:
     except BaseException:
         segment.close()
         raise
+    send_owed(app, segment)
+
+
+def send_owed(app: TacticsApp, segment: Segment) -> None:
+    """Publish what a segment that has committed owes. What cannot be published now, the sweeper publishes."""
+    owed, segment.run.owed = segment.run.owed, []
+    for name, args in owed:
+        try:
+            app.tasks[name].apply_async(args, retry=False)
+        except (OperationalError, OSError) as error:
+            log.warning("not_published", task=name, error=str(error))
 
 
 def _hop_and_publish(app: TacticsApp, segment: Segment, last: Step, rest: Sequence[StepTask]) -> None:
     """Go on elsewhere. What cannot be published now, the sweeper publishes."""
     row = segment.run.execution
     try:
-        _hop(segment, last, rest[0].step.name)
+        _hop(app, segment, last, rest[0].step.name)
         publish_chain(app, [task.step for task in rest], row, segment.run.attempt)
     except StepFailed:
         return  # recorded

@@ -48,6 +48,23 @@ class Settings(BaseSettings):
         "", pattern=r"^(https?://.+)?$", description="Who recalls items, by HTTP POST; empty: learnt here from actions."
     )
     recall_timeout_ms: int = Field(150, gt=0, description="How long recall may take; preparation then goes on without.")
+    outbound_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Hosts of benefit providers and webhooks that may be called, separated by commas: `host`, `host:port`, `*.suffix`, and"
+        " `http://host` where it has to do without TLS; empty: none.",
+    )
+    outbound_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Private networks in which such a host may be all the same, as CIDR, separated by commas; empty: none.",
+    )
+    webhook_timeout_ms: int = Field(10_000, gt=0, le=30_000, description="How long a webhook may take to answer.")
+    webhook_retry_base_s: float = Field(
+        5.0, gt=0, description="First wait after a webhook failed, at most: it is drawn; doubles."
+    )
+    webhook_retry_max_s: float = Field(14_400.0, gt=0, description="Longest wait before a webhook is tried again.")
+    webhook_keep_trying_s: float = Field(
+        259_200.0, gt=0, description="So long a webhook is tried before a delivery is parked: three days."
+    )
     learn_recall_every_s: float = Field(5.0, gt=0, description="How often beat lets recall learn from new actions.")
     redis_timeout_ms: int = Field(500, gt=0, description="How long Redis may take; placements then go on without it.")
     placement_deadline_ms: int = Field(800, gt=0, description="A placement is answered by then, or given up.")
@@ -96,7 +113,7 @@ class Settings(BaseSettings):
         (), description="Plugins that are not loaded, by name or module, separated by commas."
     )
 
-    @field_validator("plugins", "plugins_off", mode="before")
+    @field_validator("plugins", "plugins_off", "outbound_hosts", "outbound_networks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

@@ -18,18 +18,21 @@ from sqlalchemy import Connection
 from tactics.domain.activity import TacticsActivity
 from tactics.domain.asset import LIVE, TRANSITIONS, Asset, AssetChange, AssetStatus
 from tactics.domain.context import GRANTED, PENDING, REPLAYED, REUSED
-from tactics.domain.grant import GrantLine, new_assets, stock_needed
+from tactics.domain.grant import GrantLine, new_assets, provider_of, stock_needed
+from tactics.domain.outside import call_body, draft_of
 from tactics.errors import Conflict, NotFound
 from tactics.store import assets as asset_store
-from tactics.store import grants, instances
+from tactics.store import grants, instances, outbox, outside_grants
 from tactics.store.grants import NewGrant, Terms, Verdict
+from tactics.store.outside_grants import NewOutsideGrant
 
 
 @dataclass(frozen=True, slots=True)
 class GrantRequest:
     """Who is to get what, and for which execution.
 
-    `assets_unknown` says that the asset query failed: how many grants there were is then taken as none.
+    `assets_unknown` says that the asset query failed: how many grants there were is then taken as none. `claim_s`: how
+    long, in seconds, the first call to an outside system may take to begin before the sweeper sees to it.
     """
 
     activity: TacticsActivity
@@ -42,20 +45,36 @@ class GrantRequest:
     best_only: bool = False
     assets_unknown: bool = False
     held_out: bool = False
+    claim_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class GrantResult:
-    """What came of it: granted, reused, replayed, pending, sold_out, limit or a refusal, with words for people."""
+    """What came of it: granted, reused, replayed, pending, sold_out, limit or a refusal, with words for people.
+
+    `reserved`: it was reserved here and now for an outside system, which is to be called once this is committed.
+    `tripped`: the limit per minute that it would have passed: the activity has to be paused.
+    """
 
     outcome: str
     assets: Sequence[Asset] = ()
     grant_id: UUID | None = None
     text: str | None = None
+    reserved: bool = False
+    tripped: str | None = None
 
 
+PENDING_TEXT = "the benefit system has been asked"
 # What callers are told, where the database tells more exactly.
-_SHOWN_AS = {"limit_user": "limit", "limit_day": "limit", "limit_budget": "limit", "no_code": "sold_out"}
+_SHOWN_AS = {
+    "limit_user": "limit",
+    "limit_day": "limit",
+    "limit_budget": "limit",
+    "loss_grants": "limit",
+    "loss_cost": "limit",
+    "no_code": "sold_out",
+}
+_TRIPPED = {"loss_grants": "grants_per_minute", "loss_cost": "cost_per_minute_minor"}
 
 
 def grant(conn: Connection, request: GrantRequest) -> GrantResult:
@@ -66,14 +85,16 @@ def grant(conn: Connection, request: GrantRequest) -> GrantResult:
         request: what to give to whom.
 
     Returns:
-        The outcome; only `granted` has written anything new.
+        The outcome; only one that is `granted` or `reserved` has written anything new.
     """
     activity, user_id = request.activity, request.user_id
-    wanted = _wanted(request)
+    wanted, terms = _wanted(request), _terms(request)
     given = new_assets(activity, user_id, wanted.id, request.lines, request.now)
-    found = grants.give(conn, wanted, given, _terms(request))
+    found = grants.give(conn, wanted, given, terms)
     if found.outcome == GRANTED:
         return GrantResult(GRANTED, _with_codes(given, found.codes), wanted.id)
+    if found.outcome == "reserved":
+        return _reserve(conn, request, wanted, _with_codes(given, found.codes), terms, found.will_send_count or 0)
     if found.outcome == REUSED:
         usable = usable_assets(conn, user_id, activity.code, request.now)
         return GrantResult(REUSED, usable, usable[0].grant_id)
@@ -109,6 +130,36 @@ def _wanted(request: GrantRequest) -> NewGrant:
     )
 
 
+def _reserve(
+    conn: Connection,
+    request: GrantRequest,
+    wanted: NewGrant,
+    given: list[Asset],
+    terms: Terms,
+    will_send_count: int,
+) -> GrantResult:
+    """Keep what settling it with the outside system takes; nothing is called before this transaction has committed."""
+    activity = request.activity
+    outside_grants.add(
+        conn,
+        NewOutsideGrant(
+            user_id=request.user_id,
+            grant_id=wanted.id,
+            provider=str(terms.provider),
+            body=call_body(activity, wanted.id, request.user_id, will_send_count, given),
+            drafts=[draft_of(one, activity) for one in given],
+            asset_ids=[one.id for one in given],
+            reserved={
+                "stock": terms.stock,
+                "day": str(wanted.day) if terms.per_day is not None else None,
+                "budget": wanted.value_minor if terms.budget_minor is not None else None,
+            },
+        ),
+        request.claim_s,
+    )
+    return GrantResult(PENDING, grant_id=wanted.id, text=PENDING_TEXT, reserved=True)
+
+
 def _day(timezone: str, now: datetime) -> date:
     return (now if timezone == "UTC" else now.astimezone(ZoneInfo(timezone))).date()
 
@@ -123,6 +174,9 @@ def _terms(request: GrantRequest) -> Terms:
         per_day=activity.limits.per_day,
         budget_minor=activity.limits.budget_minor,
         held_out=request.held_out,
+        per_minute=activity.limits.grants_per_minute,
+        cost_per_minute_minor=activity.limits.cost_per_minute_minor,
+        provider=provider_of(activity, request.lines),
     )
 
 
@@ -144,10 +198,13 @@ def _refusal(activity: TacticsActivity, wanted: NewGrant, found: Verdict) -> Gra
         "limit_user": f"granted {found.will_send_count} times, at most {limits.per_user} times a user",
         "limit_day": f"all {limits.per_day} grants of {wanted.day} are given",
         "limit_budget": f"the budget of {limits.budget_minor} has no {wanted.value_minor} left",
+        "loss_grants": f"{limits.grants_per_minute} grants a minute are the most: the activity pauses itself",
+        "loss_cost": f"a cost of {limits.cost_per_minute_minor} a minute is the most: the activity pauses itself",
         "no_code": f"no code of {found.detail!r} is left",
         "sold_out": f"no stock of {found.detail!r} is left",
     }
-    return GrantResult(_SHOWN_AS.get(found.outcome, found.outcome), text=texts[found.outcome])
+    shown = _SHOWN_AS.get(found.outcome, found.outcome)
+    return GrantResult(shown, text=texts[found.outcome], tripped=_TRIPPED.get(found.outcome))
 
 
 def _answer_from_rival(conn: Connection, wanted: NewGrant, will_send_count: int, now: datetime) -> GrantResult:
@@ -223,6 +280,7 @@ def change_asset(
     changed = replace(current, status=wanted, reference=order)
     usable = any(one.status in LIVE for one in (changed, *(one for one in held if one.id != asset_id)))
     grants.set_usable(conn, found.user_id, found.grant_id, usable=usable, released=change == "released")
+    outbox.tell_change(conn, changed, change)
     return changed
 
 

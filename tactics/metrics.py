@@ -222,6 +222,13 @@ GRANTS = Counter(
     "outcome",
     open_label="activity",
 )
+TRIPS = Counter(
+    "tactics_activity_trips_total",
+    "Times that an activity paused itself, by the limit per minute that it met.",
+    "activity",
+    "limit",
+    open_label="activity",
+)
 STEP_FAILURES = Counter(
     "tactics_step_failures_total", "Steps that failed; most are tried again.", "step", open_label="step"
 )
@@ -241,18 +248,47 @@ PLACEMENT_SECONDS = Histogram(
 )
 PROVIDER_CALLS = Counter(
     "tactics_provider_calls_total",
-    "Calls of outer systems: ok, timeout, unreachable or bad_answer.",
+    "Calls of outer systems: ok, timeout, unreachable or bad_answer; of benefit providers what their answer says.",
     "provider",
     "outcome",
+    open_label="provider",
 )
 PROVIDER_SECONDS = Histogram(
-    "tactics_provider_seconds", "How long outer systems took to answer.", "provider", buckets=_QUICK
+    "tactics_provider_seconds",
+    "How long outer systems took to answer.",
+    "provider",
+    open_label="provider",
+    buckets=_QUICK,
+)
+PROVIDER_HELD_BACK = Counter(
+    "tactics_provider_held_back_total",
+    "Calls of benefit systems that wait: breaker, it does not answer; limit, enough are under way.",
+    "provider",
+    "why",
+)
+GRANTS_SETTLED = Counter(
+    "tactics_grants_asked_total",
+    "Answers of benefit systems, by what they made of the grant: granted, refused, pending, unknown, parked or gone.",
+    "provider",
+    "state",
+)
+GRANTS_CONTRADICTED = Counter(
+    "tactics_grants_contradicted_total",
+    "Definite answers of benefit systems that are not what the grant was closed with: somebody has to look.",
+    "provider",
+)
+WEBHOOK_DELIVERIES = Counter(
+    "tactics_webhook_deliveries_total",
+    "Attempts to deliver a notice to a webhook: delivered; failed, it is tried again; parked, given up on.",
+    "outcome",
 )
 SWEEPS = Counter("tactics_sweeps_total", "Runs of the sweeper.")
 SWEPT = Counter(
-    "tactics_swept_total", "What the sweeper published again or reconciled: events, executions, reconciled.", "what"
+    "tactics_swept_total",
+    "What the sweeper published again or reconciled: events, executions, grants, reconciled.",
+    "what",
 )
-PARKED = Counter("tactics_parked_total", "Given up on after the last attempt: event or execution.", "what")
+PARKED = Counter("tactics_parked_total", "Given up on after the last attempt: event, execution or grant.", "what")
 TASKS_RUNNING = Running("tactics_tasks_running", "Messages that pool processes work on at this moment.")
 REQUESTS = Counter(
     "tactics_http_requests_total",

@@ -18,7 +18,7 @@ from uuid import UUID
 from celery.exceptions import SoftTimeLimitExceeded
 
 from tactics.celery_app import TacticsApp
-from tactics.chain import TASK_PREFIX, StepTask
+from tactics.chain import TASK_PREFIX, StepTask, send_owed
 from tactics.domain.activity import Link
 from tactics.domain.context import TacticsInstanceContext
 from tactics.errors import TacticsError
@@ -196,3 +196,5 @@ def _run_step(task: StepTask, step: Processor[Any], execution_id: UUID, attempt:
     except BaseException:
         segment.close()
         raise
+    if segment.committed:
+        send_owed(app, segment)

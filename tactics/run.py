@@ -119,7 +119,11 @@ class Template(Protocol):
 
 @dataclass
 class Run:
-    """What a step receives beside its context: the transaction it writes in, and what it may ask."""
+    """What a step receives beside its context: the transaction it writes in, and what it may ask.
+
+    `owed`: tasks to be published once this segment has committed, by name with their arguments, which are ids; whoever
+    is to run them is found by the sweeper as well. `tripped`: the limit per minute that its grant would have passed.
+    """
 
     runtime: Runtime
     conn: Connection
@@ -133,6 +137,8 @@ class Run:
     trace: list[dict[str, Any]] = field(default_factory=list)
     # What the rule reads of the user's actions, once a step has loaded it; after a hop it is loaded again.
     behaviours: list[dict[str, Any]] | None = None
+    owed: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
+    tripped: str | None = None
 
     @property
     def gateways(self) -> Gateways:

@@ -20,8 +20,10 @@ from sqlalchemy.exc import OperationalError
 from tactics.config import Settings
 from tactics.domain.activity import TacticsActivity
 from tactics.errors import Busy, UnreadableActivity
+from tactics.gateways.benefits import HttpBenefits
 from tactics.gateways.local import LocalAssets, LocalItems, LocalRecall, LocalUsers
-from tactics.gateways.ports import AssetGateway, ItemGateway, RecallGateway, UserGateway
+from tactics.gateways.outbound import Outbound
+from tactics.gateways.ports import AssetGateway, BenefitGateway, ItemGateway, RecallGateway, UserGateway
 from tactics.store import activities, audit_log
 from tactics.store.db import autocommitting, make_engine
 
@@ -51,12 +53,14 @@ class Breaker:
 
 @dataclass(frozen=True)
 class Gateways:
-    """The outer systems that steps talk to."""
+    """The outer systems that steps talk to; `outbound` is the way to those whose addresses operators typed in."""
 
     items: ItemGateway
     users: UserGateway
     assets: AssetGateway
     recall: RecallGateway
+    benefits: BenefitGateway
+    outbound: Outbound
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,10 @@ class Runtime:
             autocommit=True,
         )
         recall, close_recall = _open_recall(settings)
-        gateways = Gateways(LocalItems(), LocalUsers(), LocalAssets(assets_engine), recall)
+        outbound = Outbound.from_settings(settings)
+        gateways = Gateways(
+            LocalItems(), LocalUsers(), LocalAssets(assets_engine), recall, HttpBenefits(outbound), outbound
+        )
         client = connect_redis(settings.redis_url, settings.redis_timeout_ms / 1000)
         return cls(settings, engine, client, gateways, assets_engine, close_recall, actor=actor)
 
@@ -177,6 +184,7 @@ class Runtime:
             self.assets_engine.dispose()
         if self.close_recall is not None:
             self.close_recall()
+        self.gateways.outbound.close()
         self.redis.close()
 
 

@@ -21,11 +21,13 @@ from tactics import metrics
 from tactics.domain.context import TacticsInstanceContext
 from tactics.domain.expression import express_missed_items
 from tactics.errors import TacticsError
+from tactics.loss_breaker import LimitMet, pause_itself, trip_of
 from tactics.run import AS_SET, Retry, Run, Step, Template
 from tactics.runtime import Runtime
-from tactics.store import events, executions, lease
+from tactics.store import events, executions, held, lease
 from tactics.store.db import give_back
 from tactics.store.lease import Lease
+from tactics.store.trips import Trip
 
 log = structlog.get_logger()
 
@@ -77,6 +79,8 @@ class Segment:
         entry["outcome"] = self._choose(step)
         if entry["outcome"] == "ran":
             step(self.ctx, self.run)
+            if self.run.execution.link == "prepare" and (trip := self._trip()) is not None:
+                raise LimitMet(trip)
             if len(self.ctx.notes) > notes:
                 entry["notes"] = self.ctx.notes[notes:]
             if self.ctx.stopped and not step.always:
@@ -92,10 +96,16 @@ class Segment:
 
     def commit(self) -> None:
         """Make everything true at once, then let the next one in."""
+        trip = self._trip()
         self.run.conn.commit()
         self.committed = True
         metrics.execution_ended(self.run.execution.link, self.ctx.activity.code, self.ctx.outcome or "done")
         self.close()
+        pause_itself(self.run.runtime, self.ctx.activity.code, trip)
+
+    def _trip(self) -> Trip | None:
+        limit = self.run.tripped
+        return None if limit is None else trip_of(self.run.conn, self.ctx.activity, limit)
 
     def close(self) -> None:
         """Give connection and lock back, once; what was not committed is gone."""
@@ -113,6 +123,7 @@ class Segment:
         The lock stays: the next segment of this execution takes it over.
         """
         run = self.run
+        trip = self._trip()
         if not run.stored:
             _store_placement(run.conn, run, self.ctx)
         executions.suspend(
@@ -128,6 +139,7 @@ class Segment:
         run.conn.commit()
         run.stored = self.ended = True
         give_back(run.conn)
+        pause_itself(run.runtime, self.ctx.activity.code, trip)
 
     def fail(self, step: Step, error: Exception) -> StepFailed:
         """Take everything back, and record why, for the sweeper and for people."""
@@ -135,7 +147,7 @@ class Segment:
         if run.trace:
             run.trace[-1]["outcome"] = "failed"
         reason = f"{step.name}: {failure_text(error)}"
-        expected = isinstance(error, Abandoned | TwinWasFaster)
+        expected = isinstance(error, Abandoned | LimitMet | TwinWasFaster)
         told = log.info if expected else log.warning
         told("step_failed", execution=str(row.id), step=step.name, attempt=run.attempt, error=reason)
         try:
@@ -143,6 +155,9 @@ class Segment:
             with run.runtime.engine.begin() as conn:
                 if isinstance(error, Abandoned):
                     ended = "abandoned" if record_abandoned(conn, run) else None
+                elif isinstance(error, LimitMet):
+                    ended = None
+                    held.hold(conn, row, attempt=run.attempt, tripped_reason=error.trip.reason)
                 else:
                     ended = record_failure(conn, run, self.ctx, reason, step=step, error=error)
             metrics.STEP_FAILURES.count(step.name, by=int(not expected))
@@ -151,6 +166,7 @@ class Segment:
                 metrics.execution_ended(row.link, row.activity_code, ended)
         finally:
             let_go(run.runtime, self.held)
+        pause_itself(run.runtime, row.activity_code, error.trip if isinstance(error, LimitMet) else None)
         return StepFailed(f"step {step.name} failed with {type(error).__name__}", execution=str(row.id))
 
 

@@ -18,7 +18,7 @@ from celery.utils import uuid
 from sqlalchemy import text
 
 from tactics import rules
-from tactics.celery_app import QUEUES, TacticsApp, create_app
+from tactics.celery_app import TacticsApp, create_app
 from tactics.chain import prepare_app
 from tactics.config import Settings
 from tactics.domain.asset import Asset
@@ -174,7 +174,7 @@ class Drive:
 
     def _work_one(self) -> str | None:
         with self.app.connection_for_read() as connection, connection.channel() as channel:
-            for name in (*QUEUES, *self.extra_queues):
+            for name in (*self.app.served, *self.extra_queues):
                 found = self.app.amqp.queues[name].bind(channel).get(no_ack=False, accept=["json"])
                 if found is None:
                     continue
@@ -187,7 +187,7 @@ class Drive:
 
     def sweep(self) -> dict[str, int]:
         """Make everything that waits due, then do what beat does."""
-        for table in ("event", "execution"):
+        for table in ("event", "execution", "outside_grant"):
             self.run(f"UPDATE {table} SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL")  # noqa: S608  # names of ours
         return sweep(self.app)
 
@@ -195,8 +195,9 @@ class Drive:
         """Sweep and work until nothing waits any more."""
         for _ in range(3 * self.app.settings.max_attempts):
             self.work()
-            if not self.value("SELECT count(*) FROM event WHERE next_attempt_at IS NOT NULL") and not self.value(
-                "SELECT count(*) FROM execution WHERE next_attempt_at IS NOT NULL"
+            if not any(
+                self.value(f"SELECT count(*) FROM {table} WHERE next_attempt_at IS NOT NULL")  # noqa: S608  # as above
+                for table in ("event", "execution", "outside_grant")
             ):
                 return
             self.sweep()

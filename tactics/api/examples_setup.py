@@ -88,6 +88,8 @@ _LISTED = {
     "ends_at": "2036-01-01T00:00:00Z",
     "channels": {"prepare": [], "grant": ["home_banner"]},
     "updated_at": _AT,
+    "tripped_at": None,
+    "tripped_reason": None,
 }
 _PLAY_LISTED = {"code": "spend_and_save", "version": 3, "title": "Spend and save", "is_tool": False, "activities": 1}
 _MADE = {"code": "big_spender", "play_version": 1, "status": "draft", "older": True}
@@ -148,6 +150,8 @@ STORY: Mapping[str, Told] = {
             "version": 3,
             "status": "live",
             "newest_draft": None,
+            "tripped_at": None,
+            "tripped_reason": None,
             "activity": {**SHOWN_RICHER, "priority": 5},
         },
     ),
@@ -183,6 +187,7 @@ STORY: Mapping[str, Told] = {
         200,
         {"activities": [_LISTED], "next_cursor": None},
     ),
+    "resumed": Told("running again", "POST", f"{_OF}/resume", 200, _activity(4, "updated", "live")),
     "dry_run_of_a_document": Told(
         "what is not saved",
         "POST",

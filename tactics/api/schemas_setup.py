@@ -97,7 +97,7 @@ class ChannelsOf(BaseModel):
 
 
 class ActivityListed(BaseModel):
-    """An activity as lists show it."""
+    """An activity as lists show it; `tripped_at` says when it paused itself, null where it did not."""
 
     code: str
     version: int
@@ -108,6 +108,8 @@ class ActivityListed(BaseModel):
     ends_at: datetime
     channels: ChannelsOf
     updated_at: datetime
+    tripped_at: datetime | None
+    tripped_reason: str | None
 
 
 class ActivityList(BaseModel):
@@ -118,12 +120,17 @@ class ActivityList(BaseModel):
 
 
 class ActivityAnswer(BaseModel):
-    """An activity; `activity` is its current version's document, which can be sent again."""
+    """An activity; `activity` is its current version's document, which can be sent again.
+
+    `tripped_at` and `tripped_reason` say when and why it paused itself; null where it did not.
+    """
 
     code: str
     version: int
     status: Status
     newest_draft: int | None
+    tripped_at: datetime | None
+    tripped_reason: str | None
     activity: dict[str, Any]
 
 

@@ -38,6 +38,7 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "tactics_executions_overdue_seconds": ("For how long the execution has been due that was due first.", ()),
     "tactics_parked_waiting": ("Events and executions given up on, until an operator tries them again.", ("what",)),
     "tactics_unreconciled": ("Answers given without knowing the user's assets, and not looked at again yet.", ()),
+    "tactics_activities_tripped": ("Activities that paused themselves and were not let run again yet.", ()),
     "tactics_grants_open": ("Grants that are not settled: pending, unknown, parked.", ("state",)),
     "tactics_stock_left": (
         "What is left of the limited benefits of live activities: the 200 with the least share left.",
@@ -163,6 +164,7 @@ def _values(state: State) -> dict[str, list[tuple[tuple[str, ...], float]]]:
         "tactics_executions_overdue_seconds": [((), waits.executions_overdue_s)],
         "tactics_parked_waiting": [(("event",), waits.parked_events), (("execution",), waits.parked_executions)],
         "tactics_unreconciled": [((), waits.unreconciled)],
+        "tactics_activities_tripped": [((), waits.activities_tripped)],
         "tactics_grants_open": [((name,), count) for name, count in state.grants.items()],
         "tactics_stock_left": [((one.activity_code, one.benefit_code), one.remaining) for one in state.stock],
     }

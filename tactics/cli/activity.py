@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,7 +84,7 @@ def _say(result: Imported) -> None:
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List the activities, each with version, status, schedule (UTC) and channels."""
+    """List the activities, each with version, status, schedule (UTC) and channels; one that paused itself is `tripped`."""
     from tactics.cli import attach
     from tactics.store import activities
 
@@ -101,7 +102,7 @@ def list_(json: Json = False) -> None:
             (
                 row.code,
                 row.version,
-                row.status,
+                row.status if row.tripped_at is None else "paused (tripped)",
                 row.template_type,
                 row.priority,
                 f"{row.starts_at:%Y-%m-%d %H:%M}",
@@ -132,7 +133,8 @@ def show(
         document = activity.document(conn, code, shown)
         draft = versions.newest_draft(conn, versions.ACTIVITY, code, row.version)
         benefits = [dict(one._mapping) for one in stock.of_activity(conn, code)]  # noqa: SLF001  # as above
-    state = {"status": row.status, "version": shown, "current_version": row.version, "newest_draft": draft}
+    tripped = {"tripped_at": row.tripped_at, "tripped_reason": row.tripped_reason}
+    state = {"status": row.status, **tripped, "version": shown, "current_version": row.version, "newest_draft": draft}
     if json:
         made = {"play": definition["play"], "rule": definition["rule"]} if "play" in definition else {}
         print_json({**state, "stock": benefits, "activity": document, **made})
@@ -141,6 +143,9 @@ def show(
         typer.echo(f"# {code}, version {shown}, a draft; version {row.version} is current, {row.status}")
     else:
         typer.echo(f"# {code}, version {shown} of {row.version}, {row.status}")
+    if row.tripped_at is not None:
+        typer.echo(f"# it paused itself at {row.tripped_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z: {row.tripped_reason}")
+        typer.echo(f"# `tactics activity resume {code}` lets it run again, and what waits for it")
     if draft and draft != shown:
         typer.echo(f"# version {draft} is a draft: `tactics activity diff {code}`")
     if "play" in definition:
@@ -189,7 +194,7 @@ def publish(
 
 @app.command()
 def pause(code: Code, json: Json = False) -> None:
-    """Pause a live activity: nothing new starts until it is published again."""
+    """Pause a live activity: nothing new starts until it is resumed, or published again."""
     from tactics.cli import attach
     from tactics.flows import setup
 
@@ -198,6 +203,20 @@ def pause(code: Code, json: Json = False) -> None:
         print_json({"activity": code, "status": "paused", "changed": changed})
     else:
         typer.echo(f"activity {code} is {'now' if changed else 'already'} paused")
+
+
+@app.command()
+def resume(code: Code, json: Json = False) -> None:
+    """Let a paused activity run again in its current version, and with it what waited for it if it had paused itself."""
+    from tactics.cli import attach
+    from tactics.flows import resume as flow
+
+    saved = flow.resume(attach.app(), code)
+    changed = saved.change != "unchanged"
+    if json:
+        print_json({"activity": code, "status": "live", "changed": changed, "version": saved.version})
+    else:
+        typer.echo(f"activity {code} is {'now' if changed else 'already'} live, version {saved.version}")
 
 
 app.command("rollback")(activity_versions.rollback)

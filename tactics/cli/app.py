@@ -23,6 +23,7 @@ from tactics.cli import (
     parked,
     play,
     plugins,
+    providers,
     recall,
     retention,
     rules,
@@ -30,6 +31,7 @@ from tactics.cli import (
     stock,
     up,
     visit,
+    webhooks,
 )
 from tactics.cli.explain import explain as explain_outcome
 from tactics.cli.output import show_error, wants_json
@@ -77,9 +79,11 @@ app.command("demo")(demo.demo)
 app.add_typer(event.app, name="event")
 app.command()(visit.visit)
 app.add_typer(stock.app, name="stock")
+app.add_typer(providers.app, name="providers")
 app.add_typer(grants.app, name="grants")
 app.add_typer(parked.app, name="parked")
 app.add_typer(keys.app, name="keys")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(recall.app, name="recall")
 app.command("explain")(explain_outcome)
 app.command("plugins")(plugins.plugins)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import MAXYEAR, MINYEAR, datetime
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tactics import rules
+from tactics.domain.chosen import benefits_named, mixed_providers
+from tactics.domain.provider import LOCAL
 from tactics.errors import BadInput
 
 Link = Literal["prepare", "grant"]
@@ -32,6 +34,7 @@ Minor = Annotated[int, Field(ge=0, le=2**53, strict=True)]
 CouponCode = Annotated[str, Field(max_length=256)]
 LONGEST_S = 100 * 366 * 86_400
 Count = Annotated[int, Field(ge=0, le=2**53, strict=True)]
+AtLeastOne = Annotated[int, Field(gt=0, le=2**53, strict=True)]
 MOST_INTEGER = 2**31 - 1
 """Of what the database keeps as an integer."""
 MOST_PROBLEMS = 1_000
@@ -75,6 +78,7 @@ class Benefit(Document):
     """What a user can get.
 
     A coupon carries `code` (one for all), one of `codes` (a pool, each given once), or else a code made for it.
+    `provider` names the outside benefit system that gives it; `provider_params` are passed on to it as they are.
     """
 
     kind: BenefitKind
@@ -82,7 +86,9 @@ class Benefit(Document):
     currency: str | None = None
     validity_s: Annotated[int, Field(gt=0, le=LONGEST_S, strict=True)] | None = None
     stock: Count | None = None
-    provider: Literal["local"] = "local"
+    provider: Code = LOCAL
+    # Left out where there are none: so a document that was stored before there were any says the same.
+    provider_params: dict[str, Any] = Field(default_factory=dict, exclude_if=lambda params: not params)
     code: CouponCode | None = None
     codes: tuple[CouponCode, ...] | None = None
 
@@ -99,6 +105,19 @@ class Benefit(Document):
                 raise ValueError(f"stock {self.stock} is more than the {len(self.codes)} codes")
         return self
 
+    @model_validator(mode="after")
+    def _provider_fits(self) -> Benefit:
+        if self.provider == LOCAL:
+            if self.provider_params:
+                raise ValueError(
+                    f"`provider_params` are for an outside benefit system; the provider of this is {LOCAL}"
+                )
+        elif self.kind == "price":
+            raise ValueError("a price holds in an order, no outside system gives it: leave `provider` out")
+        elif self.code or self.codes is not None:
+            raise ValueError(f"the codes of this coupon come from {self.provider!r}: leave `code` and `codes` out")
+        return self
+
     @property
     def initial_stock(self) -> int | None:
         """Tell how many may be granted; None is no limit."""
@@ -106,11 +125,16 @@ class Benefit(Document):
 
 
 class Limits(Document):
-    """How much may be granted: times a user, times a day (in the activity's time zone), money in all."""
+    """How much may be granted: times a user, times a day (in the activity's time zone), money in all.
+
+    Past what it may grant within one minute, in times or money, an activity pauses itself.
+    """
 
     per_user: Count | None = None
     per_day: Count | None = None
     budget_minor: Minor | None = None
+    grants_per_minute: AtLeastOne | None = None
+    cost_per_minute_minor: AtLeastOne | None = None
 
 
 class Expression(Document):
@@ -217,31 +241,27 @@ def warnings_of(activity: TacticsActivity) -> tuple[str, ...]:
     return tuple(f"{one['path']}: {one['message']}" for one in _rule_problems(activity, "warning"))
 
 
-def _benefits_named(node: object) -> Iterator[str]:
-    """Find the benefits that a rule's actions name."""
-    if isinstance(node, dict):
-        params = node.get("params")
-        if str(node.get("block", "")).find(".action.") > 0 and isinstance(params, dict):
-            name = params.get("benefit")
-            if isinstance(name, str):
-                yield name
-        for part in node.values():
-            yield from _benefits_named(part)
-    elif isinstance(node, list):
-        for part in node:
-            yield from _benefits_named(part)
-
-
 def _benefit_problems(activity: TacticsActivity) -> list[dict[str, str]]:
     return [
         {"path": "/rule", "message": f"the rule gives benefit {name!r}, which `benefits` does not define"}
-        for name in sorted(set(_benefits_named(activity.rule)) - set(activity.benefits))
+        for name in sorted(set(benefits_named(activity.rule)) - set(activity.benefits))
+    ]
+
+
+def _provider_problems(activity: TacticsActivity) -> list[dict[str, str]]:
+    return [
+        {
+            "path": pointer(("rule", *path)),
+            "message": f"one grant would need {' and '.join(names)}: what is given together comes from at most one outside "
+            "benefit system, for no two of them can be made to grant both or neither",
+        }
+        for path, names in mixed_providers(activity.rule, activity.benefits)
     ]
 
 
 def activity_problems(activity: TacticsActivity) -> list[dict[str, str]]:
     """Find what is wrong with an activity's rules and benefits, by what this process knows."""
-    return _rule_problems(activity) or _benefit_problems(activity)
+    return _rule_problems(activity) or _benefit_problems(activity) or _provider_problems(activity)
 
 
 def refused(kind: str, name: object, problems: Sequence[Mapping[str, str]]) -> BadInput:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from tactics.domain.activity import MOST_INTEGER, pointer, refused
+from tactics.domain.activity import MOST_INTEGER, Limits, pointer, refused
 from tactics.domain.play import Play
 from tactics.errors import BadInput
 
 LINKS = ("prepare", "grant")
-MOST_LIMITS = ("per_user", "per_day", "budget_minor")
+MOST_LIMITS = tuple(Limits.model_fields)
 OWN = frozenset({"play", "play_version", "parameters"})
 """Keys that only the document of an activity from a play has."""
 

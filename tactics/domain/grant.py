@@ -12,17 +12,14 @@ from uuid import UUID, uuid4
 
 from tactics.domain.activity import Benefit, BenefitKind, TacticsActivity
 from tactics.domain.asset import Asset
+from tactics.domain.chosen import benefit_for, kind_of
+from tactics.domain.provider import LOCAL
 
 # Letters and digits that nobody confuses when reading a code aloud: 32, so that each is as likely as any other.
 _CODE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _CODE_LENGTH = 12
-
-_KIND_OF: Mapping[str, BenefitKind] = {
-    "send_coupon": "coupon",
-    "give_points": "points",
-    "rebate": "rebate",
-    "gift": "gift",
-}
+# The limits of money, as they are called in sentences.
+_COUNTING = {"budget_minor": "the budget", "cost_per_minute_minor": "the cost per minute"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +35,6 @@ class GrantLine:
     def to_json(self) -> dict[str, Any]:
         """Give the line as stored with its grant."""
         return {name: getattr(self, name) for name in GrantLine.__slots__}
-
-
-def _benefit_for(activity: TacticsActivity, kind: BenefitKind, named: object) -> str | None:
-    if isinstance(named, str):
-        return named
-    candidates = [name for name, benefit in activity.benefits.items() if benefit.kind == kind]
-    return candidates[0] if len(candidates) == 1 else None
 
 
 def _details(name: str, params: Mapping[str, Any], times: int) -> dict[str, Any]:
@@ -77,14 +67,23 @@ def lines_of(activity: TacticsActivity, effects: Sequence[Mapping[str, Any]]) ->
         name = str(effect["block"]).rsplit(".", 1)[-1]
         params, times = dict(effect["params"]), int(effect["times"])
         named = params.pop("benefit", None)
-        benefit_code = _benefit_for(activity, _KIND_OF.get(name, "price"), named)
+        benefit_code = benefit_for(activity.benefits, kind_of(name), named)
         benefit = activity.benefits.get(benefit_code) if benefit_code else None
-        kind = benefit.kind if benefit else _KIND_OF.get(name, "price")
+        kind = benefit.kind if benefit else kind_of(name)
         copies, each = (times, 1) if name == "send_coupon" else (1, times)
         for _ in range(copies):
             value, details = _value(name, params, benefit, each), _details(name, params, each)
             lines.append(GrantLine(len(lines) + 1, kind, value, benefit_code, details))
     return tuple(lines)
+
+
+def provider_of(activity: TacticsActivity, lines: Sequence[GrantLine]) -> str | None:
+    """Give the outside benefit system that a grant's lines come from; None: all of them are ours to give.
+
+    There is at most one, for `activity_problems` refuses a rule that would need two for one grant.
+    """
+    benefits = (activity.benefits.get(line.benefit) for line in lines if line.benefit is not None)
+    return next((one.provider for one in benefits if one is not None and one.provider != LOCAL), None)
 
 
 def stock_needed(lines: Sequence[GrantLine]) -> dict[str, int]:
@@ -134,15 +133,15 @@ def largest_value(activity: TacticsActivity) -> int:
 
 
 def uncounted(activity: TacticsActivity) -> tuple[str, ...]:
-    """Tell, in sentences, which actions an activity's budget does not count: those that no benefit gives a value."""
-    if activity.limits.budget_minor is None:
-        return ()
+    """Tell, in sentences, which actions no limit of money counts: those that no benefit gives a value."""
+    counting = {name: words for name, words in _COUNTING.items() if getattr(activity.limits, name) is not None}
     rule = activity.rule
     steps = rule["tiers"]["steps"] if "tiers" in rule else [rule] if "so" in rule else []
     actions = {str(action["block"]) for step in steps for action in step["so"]["then"] if not _worth(activity, action)}
     return tuple(
-        f"/limits/budget_minor: {block} is worth nothing to the budget, and is granted without end: let the action, or "
+        f"/limits/{name}: {block} is worth nothing to {words}, and is granted without end: let the action, or "
         "the one benefit of its kind, name a value_minor"
+        for name, words in counting.items()
         for block in sorted(actions)
     )
 
@@ -150,7 +149,7 @@ def uncounted(activity: TacticsActivity) -> tuple[str, ...]:
 def _worth(activity: TacticsActivity, action: Mapping[str, Any]) -> int:
     name = str(action["block"]).rsplit(".", 1)[-1]
     params = {key: value for key, value in action.get("params", {}).items() if not isinstance(value, dict)}
-    code = _benefit_for(activity, _KIND_OF.get(name, "price"), params.get("benefit"))
+    code = benefit_for(activity.benefits, kind_of(name), params.get("benefit"))
     return _value(name, params, activity.benefits.get(code) if code else None, 1)
 
 

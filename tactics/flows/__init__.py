@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tactics.celery_app import TacticsApp
-from tactics.flows import action, recall, retention, sweep
+from tactics.flows import action, recall, retention, settle, sweep, webhook_delivery
 from tactics.plugin import register_plugins
 from tactics.template import register_template
 from tactics.templates import TEMPLATES
@@ -19,6 +19,8 @@ def register(app: TacticsApp) -> None:
     sweep.register(app)
     recall.register(app)
     retention.register(app)
+    settle.register(app)
+    webhook_delivery.register(app)
     for template in TEMPLATES:
         register_template(app, template)
     register_plugins(app)

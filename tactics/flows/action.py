@@ -26,7 +26,7 @@ from tactics.flows.accepting import Receipt, accept_events
 from tactics.flows.behaviour import route_behaviours, start_executions
 from tactics.granting import change_asset
 from tactics.segment import backoff_s, failure_text
-from tactics.store import events
+from tactics.store import events, outside_grants
 from tactics.store.events import Ref
 from tactics.store.executions import ExecutionRow
 
@@ -133,7 +133,8 @@ def _change_asset(
 ) -> Literal["routed", "waits", "parked"]:
     """Apply what an outer system says of an asset; what cannot be applied is parked with the reason.
 
-    A benefit system may tell of an asset before its grant is settled here: such an event waits for its asset.
+    A benefit system may tell of an asset before its grant is settled here: such an event waits for its asset, as long
+    as the grant is open; without one, for some attempts.
 
     Returns:
         `routed` where it was applied, or had been overtaken by a later change.
@@ -143,6 +144,9 @@ def _change_asset(
         with conn.begin_nested():
             change_asset(conn, UUID(event.data["asset_id"]), event.data["status"], now, at=event.at)
     except NotFound as error:
+        if outside_grants.expects(conn, UUID(event.data["asset_id"])):
+            events.postpone(conn, [(*event.key, attempt)], backoff_s(app.runtime, attempt), waits=True)
+            return "waits"
         if attempt < app.settings.asset_wait_attempts:
             events.postpone(conn, [(*event.key, attempt)], backoff_s(app.runtime, attempt))
             return "waits"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 from tactics.domain.activity import activity_problems, refused
 from tactics.domain.difference import Change, differences
 from tactics.domain.filling import unfill
+from tactics.domain.provider import LOCAL
 from tactics.errors import Conflict
-from tactics.flows.reading import Around, Read, agreed_rules, transaction
+from tactics.flows.reading import Around, Read, agreed_rules, provider_notes, transaction
 from tactics.runtime import Runtime
 from tactics.store import activities, activity_versions, behaviour_rules, plays, versions
 from tactics.store.activities import Saved
@@ -59,7 +60,7 @@ def publish(runtime: Runtime, code: str, version: int | None = None, *, around: 
 
     Raises:
         NotFound: there is no such activity, or no such version.
-        BadInput: a block of the version has gone since it was saved.
+        BadInput: a block of the version, or a provider, has gone since it was saved.
         Conflict: the version is older than the current one; it is not said which; a rule key is defined in two ways; or
             the stock cannot become what it says.
     """
@@ -68,7 +69,7 @@ def publish(runtime: Runtime, code: str, version: int | None = None, *, around: 
         saved = activity_versions.publish(conn, code, version)
         if saved.version != before:
             _check_and_define(conn, code, saved.version)
-        return saved
+        return _with_provider_notes(conn, code, saved)
 
 
 def pause(runtime: Runtime, code: str, *, around: Around = nullcontext) -> Saved:
@@ -95,7 +96,7 @@ def roll_back(runtime: Runtime, code: str, to: int | None = None, *, around: Aro
 
     Raises:
         NotFound: there is no such activity, or no such version.
-        BadInput: a block of the version has gone since it was saved.
+        BadInput: a block of the version, or a provider, has gone since it was saved.
         Conflict: there is no earlier version; `to` is a draft; a rule key is defined in two ways; or a benefit was
             unlimited then and is not now.
     """
@@ -103,7 +104,7 @@ def roll_back(runtime: Runtime, code: str, to: int | None = None, *, around: Aro
         saved = activity_versions.roll_back(conn, code, to)
         if saved.change != "unchanged":
             _check_and_define(conn, code, saved.version)
-        return saved
+        return _with_provider_notes(conn, code, saved)
 
 
 def compare(runtime: Runtime, code: str, before: int | None = None, after: int | None = None) -> Difference:
@@ -164,6 +165,14 @@ def export(runtime: Runtime, codes: Sequence[str] = ()) -> list[dict[str, Any]]:
     with runtime.engine.connect() as conn:
         wanted = codes or [row.code for row in activities.listing(conn)]
         return [document(conn, code, activities.current(conn, code).version) for code in wanted]
+
+
+def _with_provider_notes(conn: Connection, code: str, saved: Saved) -> Saved:
+    """Check the providers also of what was saved long ago: one may have been removed while the activity was paused."""
+    benefits = activities.definition(conn, code, saved.version).get("benefits", {})
+    # What was stored before there were providers names none.
+    notes = provider_notes(conn, code, {name: one.get("provider", LOCAL) for name, one in benefits.items()})
+    return replace(saved, notes=(*saved.notes, *notes))
 
 
 def _check_and_define(conn: Connection, code: str, version: int) -> None:

@@ -16,7 +16,7 @@ from tactics.chain import start_chain
 from tactics.choosing import StoredChains, chain_of, choose_id, stored_chains, template_of
 from tactics.domain.event import Event
 from tactics.errors import InvalidTemplate, TacticsError, UnreadableActivity
-from tactics.store import activities, executions
+from tactics.store import activities, executions, held
 from tactics.store.chains import UNDECIDED
 from tactics.store.executions import ExecutionRow
 
@@ -31,13 +31,15 @@ def route_behaviours(app: TacticsApp, conn: Connection, batch: Sequence[Event]) 
     Args:
         app: knows the templates.
         conn: an open transaction.
-        batch: behaviour events; one for which no activity is live gets no execution.
+        batch: behaviour events; one for which no activity is live gets no execution. Those of an activity that paused
+            itself wait until it is live again.
 
     Returns:
-        The new executions, in the order of the events.
+        The new executions that are to be started, in the order of the events.
     """
-    live: dict[tuple[str | None, datetime], list[tuple[str, int, int]]] = {}
+    live: dict[tuple[str | None, datetime], list[tuple[str, int, str | None]]] = {}
     rows: list[ExecutionRow] = []
+    waiting: list[tuple[ExecutionRow, str]] = []
     if not batch:
         return rows
     stored = stored_chains(app.runtime, conn, activities.revisions(conn))
@@ -48,7 +50,13 @@ def route_behaviours(app: TacticsApp, conn: Connection, batch: Sequence[Event]) 
         key = (event.channel, now)
         if key not in live:
             live[key] = activities.by_channel(conn, "prepare", event.channel or "", now)
-        rows += [_execution(app, stored, event, code, version, now) for code, version, _ in live[key]]
+        for code, version, tripped in live[key]:
+            row = _execution(app, stored, event, code, version, now)
+            if tripped is None:
+                rows.append(row)
+            else:
+                waiting.append((row, tripped))
+    held.add(conn, waiting)
     new = executions.add_new(conn, [row.new() for row in rows], app.settings.claim_s)
     return [row for row in rows if row.id in new]
 

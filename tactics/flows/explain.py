@@ -141,6 +141,8 @@ def _activity(
         "version": activity.version,
         "current_version": current.version,
         "status": current.status,
+        "tripped_at": current.tripped_at,
+        "tripped_reason": current.tripped_reason,
         "template_type": activity.template_type,
         "schedule": {"from": schedule.starts_at, "to": schedule.ends_at},
         "timing": timing,
@@ -167,7 +169,7 @@ def _execution(runtime: Runtime, conn: Connection, row: Entry | None, app: Tacti
         return None
     return {
         **row,
-        "text": in_words(row["outcome"]),
+        "text": in_words(row["outcome"], row["reason"]),
         "max_attempts": runtime.settings.max_attempts,
         **_waiting(runtime, row, app),
         "chain": _chain(conn, row),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -34,7 +35,7 @@ from tactics.flows.visit import Visit, begin, conflict
 from tactics.opening import open_placement
 from tactics.run import Step, Template
 from tactics.segment import Segment, let_go, not_shown
-from tactics.store import events, lease
+from tactics.store import events, held, lease
 from tactics.store.executions import ExecutionRow
 from tactics.store.segments import Stopped
 
@@ -137,13 +138,22 @@ def _pass_over(one: Visit, activity: TacticsActivity) -> Part | None:
     Returns:
         Its part of the answer; None where its chain has to run.
     """
-    stop = one.looked_up.stop(activity)
-    if stop is None or activity.code in one.execution_ids:
+    if activity.code in one.execution_ids:
         return None
-    part: Part = {"activity": activity.code, "reason": stop.outcome, "text": stop.text}
+    if activity.code in one.tripped:
+        row = one.execution(activity, chain_id=None, template_locks=True)
+        return _stopped(one, row, "limit", held.reason_of(one.tripped[activity.code]), [])
+    stop = one.looked_up.stop(activity)
+    if stop is None:
+        return None
     row = one.execution(activity, chain_id=stop.entry.chain_id, template_locks=stop.entry.template_locks)
-    one.parts[activity.code] = part
-    one.stopped.append(Stopped(row, stop.outcome, stop.text, stop.trace, part))
+    return _stopped(one, row, stop.outcome, stop.text, stop.trace)
+
+
+def _stopped(one: Visit, row: ExecutionRow, outcome: str, text: str, trace: list[dict[str, Any]]) -> Part:
+    part: Part = {"activity": row.activity_code, "reason": outcome, "text": text}
+    one.parts[row.activity_code] = part
+    one.stopped.append(Stopped(row, outcome, text, trace, part))
     return part
 
 

@@ -9,15 +9,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tactics.domain.activity import BehaviourRule, TacticsActivity, parse_activity, refused, warnings_of
+from tactics.domain.activity import BehaviourRule, TacticsActivity, parse_activity, pointer, refused, warnings_of
 from tactics.domain.behaviour_rule import is_rule_document, parse_behaviour_rules
 from tactics.domain.filling import OWN, fill, play_asked
 from tactics.domain.grant import uncounted
 from tactics.domain.plain import plain_problem
 from tactics.domain.play import Play
+from tactics.domain.provider import LOCAL
 from tactics.errors import BadInput, Conflict, NotFound
 from tactics.runtime import Runtime
-from tactics.store import activities, behaviour_rules, plays, versions
+from tactics.store import activities, behaviour_rules, plays, providers, versions
 
 Where = Callable[[int, str], str]
 """Says in people's terms where something is: from the row's or document's index, and the JSON Pointer within it."""
@@ -60,7 +61,7 @@ def read_documents(
     """Read documents of activities and behaviour rules, each activity once.
 
     Args:
-        conn: where the plays are; not asked for documents that name none.
+        conn: where plays and providers are; not asked for documents that name none.
         documents: as they came from a file.
         known_templates: the template types there are; None is not checked.
         where: names a document in errors.
@@ -111,7 +112,47 @@ def read_document(
     if known_templates is not None and activity.template_type not in known_templates:
         message = f"there is no template {activity.template_type!r}; there are {', '.join(sorted(known_templates))}"
         raise refused("activity", activity.code, [{"path": "/template_type", "message": message}])
-    return Read(place, activity, activity.behaviour_rules, (*notes, *warnings_of(activity), *uncounted(activity)))
+    notes = (*notes, *warnings_of(activity), *uncounted(activity), *_provider_notes(conn, activity))
+    return Read(place, activity, activity.behaviour_rules, notes)
+
+
+def _provider_notes(conn: Connection, activity: TacticsActivity) -> tuple[str, ...]:
+    return provider_notes(conn, activity.code, {code: one.provider for code, one in activity.benefits.items()})
+
+
+def provider_notes(conn: Connection, activity_code: str, provider_of: Mapping[str, str]) -> tuple[str, ...]:
+    """Check that there are the outside benefit systems that an activity names.
+
+    Args:
+        conn: any connection.
+        activity_code: the activity's.
+        provider_of: who gives each of its benefits.
+
+    Returns:
+        Which of them are disabled, in sentences.
+
+    Raises:
+        BadInput: there is none of a name, with all `problems`.
+    """
+    named = {code: name for code, name in provider_of.items() if name != LOCAL}
+    if not named:
+        return ()
+    known = providers.enabled(conn, set(named.values()))
+    problems = [
+        {
+            "path": pointer(("benefits", code, "provider")),
+            "message": f"there is no provider {name!r}: set it up with `tactics providers set {name}` first",
+        }
+        for code, name in named.items()
+        if name not in known
+    ]
+    if problems:
+        raise refused("activity", activity_code, problems)
+    return tuple(
+        f"{pointer(('benefits', code, 'provider'))}: provider {name!r} is disabled: its grants wait until it is enabled"
+        for code, name in named.items()
+        if not known[name]
+    )
 
 
 def agreed_rules(conn: Connection, read: Sequence[Read]) -> dict[str, BehaviourRule]:

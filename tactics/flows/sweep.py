@@ -5,6 +5,7 @@ Claiming is committed before anything is published, so a message carries an atte
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -17,19 +18,26 @@ from tactics.choosing import decided
 from tactics.errors import TacticsError
 from tactics.flows.action import publish_routing
 from tactics.flows.behaviour import remaining_steps
+from tactics.flows.expire import expire_due
 from tactics.flows.reconcile import reconcile
-from tactics.store import events, executions, partitions
+from tactics.flows.settle import publish_settling
+from tactics.flows.webhook_delivery import publish_webhooks
+from tactics.runtime import Runtime
+from tactics.store import events, executions, held, limits, outside_grants, partitions
 
 log = structlog.get_logger()
 
 MOST = 1_000
+FORGET_EVERY_S = 600
+_FORGOTTEN_AT = "minutes_forgotten_at"
 
 
 def sweep(app: TacticsApp) -> dict[str, int]:
-    """Publish what is due again, reconcile tagged answers, and keep next months' partitions ready.
+    """Publish what is due again, expire assets, reconcile tagged answers, and keep next months' partitions ready.
 
     Returns:
-        How many events and executions were published again, and how many answers reconciled.
+        How many events, executions, grants and deliveries were published, how many instances had assets that expired, and
+        how many answers were reconciled.
     """
     runtime, settings = app.runtime, app.settings
     claim_s, max_attempts = settings.claim_s, settings.max_attempts
@@ -38,17 +46,53 @@ def sweep(app: TacticsApp) -> dict[str, int]:
     publish_routing(app, refs)
     with runtime.engine.begin() as conn:
         due = executions.claim_due(conn, limit=MOST, claim_s=claim_s, max_attempts=max_attempts)
-    published = publish_claims(app, due)
+    published = publish_claims(app, due) + let_go(app)
+    with runtime.engine.begin() as conn:
+        unsettled = outside_grants.claim_due(conn, limit=MOST, claim_s=claim_s)
+    publish_settling(app, unsettled)
+    expired = expire_due(runtime)
+    told = publish_webhooks(app)
     reconciled = reconcile(runtime)
     with runtime.engine.begin() as conn:
         partitions.ensure_months(conn)
+    _forget_minutes(runtime)
     metrics.SWEEPS.count()
     metrics.SWEPT.count("events", by=len(refs))
     metrics.SWEPT.count("executions", by=published)
+    metrics.SWEPT.count("grants", by=len(unsettled))
+    metrics.SWEPT.count("webhooks", by=told)
     metrics.SWEPT.count("reconciled", by=reconciled)
-    if refs or due or reconciled:
-        log.info("swept", events=len(refs), executions=published, reconciled=reconciled)
-    return {"events": len(refs), "executions": published, "reconciled": reconciled}
+    done = {"events": len(refs), "executions": published, "grants": len(unsettled), "reconciled": reconciled}
+    done |= {"expired": expired, "webhooks": told}
+    if any(done.values()):
+        log.info("swept", **done)
+    return done
+
+
+def _forget_minutes(runtime: Runtime) -> None:
+    """Delete the counters of minutes long over, now and then; in replay no minute is."""
+    now, last = time.monotonic(), runtime.shared.get(_FORGOTTEN_AT)
+    if runtime.settings.replay or (isinstance(last, float) and now - last < FORGET_EVERY_S):
+        return
+    runtime.shared[_FORGOTTEN_AT] = now
+    with runtime.engine.begin() as conn:
+        limits.forget_minutes(conn)
+
+
+def let_go(app: TacticsApp, *, code: str | None = None) -> int:
+    """Start executions that waited for activities which had paused themselves and are live again, the oldest first.
+
+    Args:
+        app: database and broker.
+        code: only those of this activity.
+
+    Returns:
+        How many were published; where they were MOST, there may be more.
+    """
+    begins_now = not app.settings.replay
+    with app.runtime.engine.begin() as conn:
+        claims = held.let_go(conn, limit=MOST, claim_s=app.settings.claim_s, code=code, begins_now=begins_now)
+    return publish_claims(app, claims)
 
 
 def publish_claims(app: TacticsApp, due: Sequence[executions.Claim]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tactics.domain.context import SHOWN
+from tactics.store.held import PAUSED_ITSELF
 
 Data = Mapping[str, Any]
 
@@ -31,8 +32,10 @@ _WORDS = {
 }
 
 
-def in_words(outcome: str | None) -> str:
-    """Say what an outcome means."""
+def in_words(outcome: str | None, reason: str | None = None) -> str:
+    """Say what an outcome means; `reason` is the execution's."""
+    if outcome == "parked" and (reason or "").startswith(PAUSED_ITSELF):
+        return "it waits until the activity runs again"
     return "it has not ended yet" if outcome is None else _WORDS.get(outcome, f"it ended as {outcome}")
 
 
@@ -46,7 +49,7 @@ def visit_in_words(activity_code: str, event: Data, answer: Data, started: Data 
         started: the execution's row, if there is one.
     """
     if started is not None:
-        return in_words(started["outcome"])
+        return in_words(started["outcome"], started["reason"])
     if activity_code in answer:
         return in_words(answer[activity_code].get("reason"))
     if event["abandoned_at"] is not None:
@@ -74,7 +77,7 @@ def _outcome(data: Data) -> Iterator[str]:
     reason = f" ({one['reason']})" if one["reason"] and one["outcome"] is not None else ""
     ended = one["outcome"] or "unfinished"
     kind = "placement" if one["link"] == "grant" else "preparation"
-    yield f"The {kind} on {one['channel_code']} at {_when(one['business_at'])} is {ended}: {in_words(one['outcome'])}{reason}."
+    yield f"The {kind} on {one['channel_code']} at {_when(one['business_at'])} is {ended}: {one['text']}{reason}."
     if one["outcome"] is None:
         last = f" The last attempt: {one['reason']}." if one["reason"] else ""
         due = (
@@ -84,7 +87,7 @@ def _outcome(data: Data) -> Iterator[str]:
         )
         yield f"Attempt {one['attempts']} of {one['max_attempts']} is the current one, {due}.{last}"
         yield from _queued(one)
-    elif one["outcome"] == "parked":
+    elif one["outcome"] == "parked" and not str(one["reason"]).startswith(PAUSED_ITSELF):
         yield f"It was tried {one['attempts']} times; nothing tries it again."
     yield from _chain(one)
 
@@ -120,7 +123,12 @@ def _no_execution(data: Data) -> Iterator[str]:
 
 def _activity(data: Data) -> Iterator[str]:
     one = data["activity"]
-    if one["status"] != "live":
+    if one["tripped_at"]:
+        yield (
+            f"The activity paused itself at {_when(one['tripped_at'])}: {one['tripped_reason']}. Placements get nothing; "
+            f"what users do meanwhile is kept until `tactics activity resume {one['code']}`."
+        )
+    elif one["status"] != "live":
         yield f"The activity is {'a draft' if one['status'] == 'draft' else one['status']} now: nothing starts."
     if one["timing"] != "running":
         state = "had not begun" if one["timing"] == "not_begun" else "was over"
@@ -178,7 +186,8 @@ def _after(event: Data) -> str:
     if started is None:
         return "the activity was not live, or not in its schedule, at that moment"
     waits = f", waiting at step {started['step']} on queue {started['queue']}" if started["queue"] else ""
-    return f"{in_words(started['outcome'])} (preparation {started['id']}, attempt {started['attempts']}{waits})"
+    words = in_words(started["outcome"], started["reason"])
+    return f"{words} (preparation {started['id']}, attempt {started['attempts']}{waits})"
 
 
 def _grants(data: Data) -> Iterator[str]:

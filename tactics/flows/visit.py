@@ -46,6 +46,8 @@ class Visit:
     execution_ids: dict[str, str] = field(default_factory=dict)
     complete: bool = True
     unreadable: list[str] = field(default_factory=list)
+    # Activities that paused themselves, and why.
+    tripped: Mapping[str, str] = field(default_factory=dict)
     looked_up: LookedUp = field(default_factory=LookedUp)
     # Answered without a segment, and not stored yet.
     stopped: list[Stopped] = field(default_factory=list)
@@ -117,7 +119,7 @@ def begin(app: TacticsApp, request: PlacementRequest) -> Visit:
     deadline = time.monotonic() + wait_ms / 1000
     with runtime.reading() as conn:
         at = request.at if runtime.settings.replay else None
-        now, revisions, versions = activities.live_now(conn, request.channel_code, at)
+        now, revisions, versions, tripped = activities.live_now(conn, request.channel_code, at)
         stored = stored_chains(runtime, conn, revisions)
         event = Event(
             source=request.source,
@@ -148,7 +150,7 @@ def begin(app: TacticsApp, request: PlacementRequest) -> Visit:
     twin = lease.twin_mark(request.source, request.key) if request.key else None
     ids = {row.activity_code: str(row.id) for row in earlier}
     complete = known is None or known.abandoned_at is None
-    one = Visit(app, request, event, now, stored, loaded, deadline, twin, parts, ids, complete, unreadable)
+    one = Visit(app, request, event, now, stored, loaded, deadline, twin, parts, ids, complete, unreadable, tripped)
     _look_up(one)
     return one
 
@@ -169,7 +171,7 @@ def _look_up(one: Visit) -> None:
     """Find out which of the activities that have not begun yet can come to something."""
     if one.given_up:
         return
-    begun = one.execution_ids.keys() | one.parts.keys()
+    begun = one.execution_ids.keys() | one.parts.keys() | one.tripped.keys()
     waiting = [activity for activity in one.candidates if activity.code not in begun]
     request = one.request
     one.looked_up = look_up(one.app, one.stored, request.channel_code, request.user_id, waiting, one.context)

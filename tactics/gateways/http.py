@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import time
 from collections.abc import Sequence
 from concurrent import futures
-from threading import Lock, Thread
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
@@ -15,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from tactics import metrics
 from tactics.domain.catalogue import Name
 from tactics.errors import BadInput, GatewayError
+from tactics.gateways.beside import LoopBeside
 from tactics.gateways.ports import Candidate
 
 MOST_BYTES = 256 * 1024
@@ -55,8 +54,7 @@ class HttpRecall:
         except httpx.InvalidURL as error:
             raise BadInput(f"TACTICS_RECALL_URL is no address: {error}") from error
         self._timeout_s = timeout_s
-        self._starting = Lock()
-        self._loop: tuple[asyncio.AbstractEventLoop, Thread] | None = None
+        self._beside = LoopBeside("tactics.recall")
         self._client: httpx.AsyncClient | None = None
 
     def candidates(self, user_id: str, item_ids: Sequence[str], limit: int) -> Sequence[Candidate]:
@@ -66,7 +64,7 @@ class HttpRecall:
             GatewayError: no answer in time, or one that breaks the contract; the text says which.
         """
         body = {"user_id": user_id, "item_ids": list(item_ids), "limit": limit}
-        asked = asyncio.run_coroutine_threadsafe(self._ask(body), self._running())
+        asked = self._beside.start(self._ask(body))
         started, outcome = time.perf_counter(), "bad_answer"
         try:
             answer = asked.result(self._timeout_s)
@@ -112,26 +110,7 @@ class HttpRecall:
             verify=ssl.create_default_context(),
         )
 
-    def _running(self) -> asyncio.AbstractEventLoop:
-        """Give the event loop that calls run in, in a thread of its own."""
-        with self._starting:
-            if self._loop is None:
-                loop = asyncio.new_event_loop()
-                thread = Thread(target=loop.run_forever, name="tactics.recall", daemon=True)
-                thread.start()
-                self._loop = loop, thread
-            return self._loop[0]
-
     def close(self) -> None:
         """Close connections and end the thread."""
-        with self._starting:
-            running, self._loop = self._loop, None
-            client, self._client = self._client, None
-        if running is None:
-            return
-        loop, thread = running
-        if client is not None:
-            asyncio.run_coroutine_threadsafe(client.aclose(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        client, self._client = self._client, None
+        self._beside.close(client.aclose() if client is not None else None)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
 from tactics.domain.asset import Asset
+from tactics.domain.provider import Provider, ProviderAnswer, ProviderCall, ProviderPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,5 +95,25 @@ class AssetGateway(Protocol):
 
         Raises:
             GatewayError: there is no answer in time; how many grants there were is then unknown.
+        """
+        ...
+
+
+class BenefitGateway(Protocol):
+    """Outside benefit systems. What they do wrong is an answer of its kind, never an exception."""
+
+    def grant(self, provider: Provider, call: ProviderCall) -> ProviderAnswer:
+        """Ask for a grant. The same call again has no second effect, where the provider keeps its promise."""
+        ...
+
+    def look_up(self, provider: Provider, idempotency_id: str) -> ProviderAnswer:
+        """Ask what became of a call; only where the provider has a `look_up_url`."""
+        ...
+
+    def listing(self, provider: Provider, begin: datetime, end: datetime, cursor: str | None = None) -> ProviderPage:
+        """Read a page of the provider's own list of grants made from `begin` to before `end`.
+
+        Raises:
+            GatewayError: there is no list, or it cannot be read.
         """
         ...

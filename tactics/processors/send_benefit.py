@@ -7,6 +7,7 @@ from tactics.domain.grant import lines_of
 from tactics.granting import GrantRequest, grant
 from tactics.processor import processor
 from tactics.run import Run
+from tactics.settling import SETTLE_TASK
 
 
 @processor(needs=TacticsInstanceContext, after=("check_rule", "query_asset"), when=lambda ctx: bool(ctx.effects))
@@ -26,8 +27,12 @@ def send_benefit(ctx: TacticsInstanceContext, run: Run) -> None:
             best_only=ctx.best_only,
             assets_unknown=ctx.assets_unknown,
             held_out=ctx.activity.held_out(ctx.user_id),
+            claim_s=run.runtime.settings.claim_s,
         ),
     )
+    if found.reserved:
+        run.owed.append((SETTLE_TASK, (str(found.grant_id), 1)))
+    run.tripped = found.tripped
     ctx.outcome, ctx.text = found.outcome, found.text
     ctx.assets = [one.to_json() for one in found.assets]
     if found.outcome not in SHOWN:

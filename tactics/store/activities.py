@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, bindparam, delete, exists, func, select, text, update
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tactics.domain.activity import Link, TacticsActivity
 from tactics.errors import Conflict, NotFound
-from tactics.store import limits, stock, versions
+from tactics.store import limits, outbox, stock, versions
 from tactics.store.statement import Statement
 from tactics.store.tables import activity, activity_channel, activity_version, revision
 
@@ -22,25 +22,27 @@ Status = Literal["draft", "live", "paused"]
 Revision = Literal["activities", "behaviour_rules", "chains", "item_sets"]
 
 _BY_CHANNEL = (
-    select(activity.c.code, activity.c.version, activity.c.priority)
+    select(activity.c.code, activity.c.version, activity.c.priority, activity.c.tripped_reason)
     .join(activity_channel, activity_channel.c.activity_code == activity.c.code)
     .where(
         activity_channel.c.link == bindparam("link"),
         activity_channel.c.channel_code == bindparam("channel"),
-        activity.c.status == "live",
+        or_(activity.c.status == "live", activity.c.tripped_at.is_not(None)),
         activity.c.starts_at <= bindparam("now"),
         activity.c.ends_at > bindparam("now"),
     )
     .order_by(activity.c.priority.desc(), activity.c.code)
 )
 _LIVE_NOW = Statement("""
-    SELECT clock.now, (SELECT jsonb_object_agg(name, value) FROM revision), live.code, live.version
+    SELECT clock.now, (SELECT jsonb_object_agg(name, value) FROM revision), live.code, live.version,
+           live.tripped_reason
     FROM (SELECT coalesce($2::timestamptz, now()) AS now) AS clock
     LEFT JOIN LATERAL (
-        SELECT activity.code, activity.version, activity.priority
+        SELECT activity.code, activity.version, activity.priority, activity.tripped_reason
         FROM activity_channel JOIN activity ON activity.code = activity_channel.activity_code
         WHERE activity_channel.link = 'grant' AND activity_channel.channel_code = $1
-            AND activity.status = 'live' AND activity.starts_at <= clock.now AND activity.ends_at > clock.now
+            AND (activity.status = 'live' OR activity.tripped_at IS NOT NULL)
+            AND activity.starts_at <= clock.now AND activity.ends_at > clock.now
     ) AS live ON true
     ORDER BY live.priority DESC, live.code
 """)
@@ -76,15 +78,19 @@ class Saved:
     draft: bool = False
 
 
-def by_channel(conn: Connection, link: Link, channel_code: str, now: datetime) -> list[tuple[str, int, int]]:
-    """Give code, version and priority of the live activities in schedule on a channel, by priority, then code."""
+def by_channel(conn: Connection, link: Link, channel_code: str, now: datetime) -> list[tuple[str, int, str | None]]:
+    """Give the live activities in schedule on a channel, by priority, then code; those that paused themselves are there too.
+
+    Returns:
+        Code, version, and why it paused itself: None where it is live.
+    """
     found = conn.execute(_BY_CHANNEL, {"link": link, "channel": channel_code, "now": now})
-    return [(row.code, row.version, row.priority) for row in found]
+    return [(row.code, row.version, row.tripped_reason) for row in found]
 
 
 def live_now(
     conn: Connection, channel_code: str, at: datetime | None
-) -> tuple[datetime, dict[str, int], dict[str, int]]:
+) -> tuple[datetime, dict[str, int], dict[str, int], dict[str, str]]:
     """Give all that a placement begins with, in one statement.
 
     Args:
@@ -94,11 +100,13 @@ def live_now(
 
     Returns:
         The business time; the revisions, as `revisions` does; the version of each activity that is live then on the
-        channel, by priority, then code.
+        channel, by priority, then code; and of those among them that paused themselves, why.
     """
     rows = _LIVE_NOW.all(conn, channel_code, at)
     now, known = rows[0][:2]
-    return now.astimezone(UTC), known or {}, {code: version for _, _, code, version in rows if code is not None}
+    live = {code: version for _, _, code, version, _ in rows if code is not None}
+    tripped = {code: why for _, _, code, _, why in rows if why is not None}
+    return now.astimezone(UTC), known or {}, live, tripped
 
 
 def channel_known(conn: Connection, link: Link, channel_code: str) -> bool:
@@ -212,7 +220,7 @@ def locked(conn: Connection, code: str) -> Row[Any]:
 
 
 def set_status(conn: Connection, code: str, status: Literal["live", "paused"]) -> bool:
-    """Let an activity run (`live`) or pause it.
+    """Let an activity run (`live`) or pause it. One that paused itself stays as it is when it is paused.
 
     Returns:
         Whether that changed anything.
@@ -226,8 +234,11 @@ def set_status(conn: Connection, code: str, status: Literal["live", "paused"]) -
         return False
     if row.status == "draft" and status == "paused":
         raise Conflict(f"activity {code!r} is a draft: it does not run, so there is nothing to pause", activity=code)
-    conn.execute(update(activity).where(activity.c.code == code).values(status=status, updated_at=func.now()))
+    ended = {"tripped_at": None, "tripped_reason": None} if status == "live" else {}
+    conn.execute(update(activity).where(activity.c.code == code).values(status=status, updated_at=func.now(), **ended))
     bump(conn, "activities")
+    if row.tripped_at is not None:
+        outbox.add(conn, "tactics.resumed", code, {"activity": code})
     return True
 
 

@@ -171,14 +171,18 @@ _USABLE_FLAG = Check(
 # excuses nobody. Counts rise within an instance; across users there is no such order, so that the sum of what is counted
 # is held against the largest limit under which a part of it was made: the last of them was within its own.
 _COUNTED = """
-    judged AS (
-        SELECT g.id, g.user_id, g.activity_code, g.activity_version, g.will_send_count, g.day, g.value_minor,
+    every AS (
+        SELECT g.state = 'refused' AS refused, g.id, g.user_id, g.activity_code, g.activity_version, g.will_send_count, g.day, g.value_minor,
+               to_char(g.business_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI') AS minute,
                (v.definition -> 'limits' ->> 'per_user')::bigint AS per_user,
                (v.definition -> 'limits' ->> 'per_day')::bigint AS per_day,
-               (v.definition -> 'limits' ->> 'budget_minor')::bigint AS budget_minor
+               (v.definition -> 'limits' ->> 'budget_minor')::bigint AS budget_minor,
+               (v.definition -> 'limits' ->> 'grants_per_minute')::bigint AS per_minute,
+               (v.definition -> 'limits' ->> 'cost_per_minute_minor')::bigint AS cost_per_minute
         FROM grant_record g
         JOIN activity_version v ON v.activity_code = g.activity_code AND v.version = g.activity_version
-        WHERE g.state <> 'refused'
+    ), judged AS (
+        SELECT * FROM every WHERE NOT refused
     ), counted AS (
         SELECT activity_code, 'day' AS scope, to_char(day, 'YYYY-MM-DD') AS period, count(*) AS used,
                max(per_day) AS most
@@ -186,6 +190,12 @@ _COUNTED = """
         UNION ALL
         SELECT activity_code, 'budget', '', sum(value_minor)::bigint, max(budget_minor)
         FROM judged WHERE budget_minor IS NOT NULL GROUP BY 1
+        UNION ALL
+        SELECT activity_code, 'minute', minute, count(*), max(per_minute)
+        FROM judged WHERE per_minute IS NOT NULL GROUP BY 1, 3
+        UNION ALL
+        SELECT activity_code, 'minute_cost', minute, sum(value_minor)::bigint, max(cost_per_minute)
+        FROM judged WHERE cost_per_minute IS NOT NULL GROUP BY 1, 3
     )
 """
 
@@ -206,16 +216,19 @@ _LIMIT_USER = Check(
 
 # A version that sets a limit counts what was given before it, so grants under versions without may be counted too; one
 # that came after, from an execution that had begun before, is not. Without such versions both bounds are one number.
+# A minute also counts what was refused later, by an outside system; and minutes of long ago are not kept.
 _LIMIT_COUNTERS = Check(
     "limit_counters",
-    "the counters of limits per day and of budgets equal what the grants add up to",
+    "the counters of limits per day and minute, and of budgets, equal what the grants add up to",
     "{activity}, {scope} {period}: the counter says {counter}, the grants add up to {grants}, "
-    "{without} of it given under versions without this limit",
+    "{without} of it given under versions without this limit, or refused within a minute",
     f"""
     WITH {_COUNTED}, limited AS (
         SELECT activity_code,
                max(version) FILTER (WHERE definition -> 'limits' ->> 'per_day' IS NOT NULL) AS day_until,
-               max(version) FILTER (WHERE definition -> 'limits' ->> 'budget_minor' IS NOT NULL) AS budget_until
+               max(version) FILTER (WHERE definition -> 'limits' ->> 'budget_minor' IS NOT NULL) AS budget_until,
+               max(version) FILTER (WHERE definition -> 'limits' ->> 'grants_per_minute' IS NOT NULL) AS minute_until,
+               max(version) FILTER (WHERE definition -> 'limits' ->> 'cost_per_minute_minor' IS NOT NULL) AS cost_until
         FROM activity_version GROUP BY 1
     ), sums AS (
         SELECT activity_code, 'day' AS scope, to_char(day, 'YYYY-MM-DD') AS period, count(*) AS grants,
@@ -225,21 +238,31 @@ _LIMIT_COUNTERS = Check(
         SELECT activity_code, 'budget', '', sum(value_minor)::bigint,
                coalesce(sum(value_minor) FILTER (WHERE budget_minor IS NULL), 0)::bigint
         FROM judged JOIN limited USING (activity_code) WHERE activity_version <= budget_until GROUP BY 1
+        UNION ALL
+        SELECT activity_code, 'minute', minute, count(*), count(*) FILTER (WHERE per_minute IS NULL OR refused)
+        FROM every JOIN limited USING (activity_code) WHERE activity_version <= minute_until GROUP BY 1, 3
+        UNION ALL
+        SELECT activity_code, 'minute_cost', minute, sum(value_minor)::bigint,
+               coalesce(sum(value_minor) FILTER (WHERE cost_per_minute IS NULL OR refused), 0)::bigint
+        FROM every JOIN limited USING (activity_code) WHERE activity_version <= cost_until GROUP BY 1, 3
     )
     SELECT activity_code AS activity, scope, period, l.used AS counter, coalesce(s.grants, 0) AS grants,
            coalesce(s.without, 0) AS without
     FROM sums s FULL JOIN limit_counter l USING (activity_code, scope, period)
-    WHERE coalesce(l.used, 0) NOT BETWEEN coalesce(s.grants - s.without, 0) AND coalesce(s.grants, 0) ORDER BY 1, 2, 3
+    WHERE coalesce(l.used, 0) NOT BETWEEN coalesce(s.grants - s.without, 0) AND coalesce(s.grants, 0)
+        AND (scope IN ('day', 'budget') OR l.used IS NOT NULL) ORDER BY 1, 2, 3
     """,  # noqa: S608  # put together from constants
 )
 
 _LIMITS = Check(
     "limits",
-    "grants of a day, and the value of all, stay within the limits under which they were made",
+    "grants of a day or a minute, their value, and the value of all stay within the limits under which they were made",
     "{activity}, {scope} {period}: the grants add up to {used}, at most {most}",
     f"""
     WITH {_COUNTED}
-    SELECT activity_code AS activity, scope, period, used, most FROM counted WHERE used > most ORDER BY 1, 2, 3
+    SELECT activity_code AS activity, scope, period, c.used, most
+    FROM counted c LEFT JOIN limit_counter l USING (activity_code, scope, period)
+    WHERE c.used > most AND (scope IN ('day', 'budget') OR l.used IS NOT NULL) ORDER BY 1, 2, 3
     """,  # noqa: S608  # put together from constants
 )
 

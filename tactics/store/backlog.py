@@ -26,6 +26,7 @@ class Backlog:
     parked_events: int
     parked_executions: int
     unreconciled: int
+    activities_tripped: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ _UNRECONCILED = "assets_unknown AND reconciled_at IS NULL AND finished_at IS NOT
 _BACKLOG = text(f"""
     SELECT {_count("event", _DUE)}, {_overdue("event")}, {_count("execution", _DUE)}, {_overdue("execution")},
            {_count("event", "parked_reason IS NOT NULL")}, {_count("execution", "outcome = 'parked'")},
-           {_count("execution", _UNRECONCILED)}
+           {_count("execution", _UNRECONCILED)}, {_count("activity", "tripped_at IS NOT NULL")}
 """)
 _STATES = ", ".join(f"'{state}'" for state in OPEN_STATES)
 _OPEN = text(f"""

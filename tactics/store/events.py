@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
     TableValuedAlias,
@@ -28,6 +29,7 @@ from sqlalchemy.types import TypeEngine as Type
 
 from tactics import metrics
 from tactics.domain.event import Event
+from tactics.store import outbox
 from tactics.store.horizon import next_claim_at
 from tactics.store.statement import Statement
 from tactics.store.tables import event
@@ -268,23 +270,36 @@ def abandon(conn: Connection, one: Event) -> None:
     conn.execute(mine.values(abandoned_at=when, outcome="abandoned"))
 
 
-def postpone(conn: Connection, refs: Sequence[Ref], wait_s: float) -> None:
-    """Let the sweeper try these attempts again after `wait_s` seconds."""
+def postpone(conn: Connection, refs: Sequence[Ref], wait_s: float, *, waits: bool = False) -> None:
+    """Let the sweeper try these attempts again after `wait_s` seconds; those that wait for something do not count."""
     if refs:
         conn.execute(
             update(event)
             .where(tuple_(event.c.source, event.c.id, event.c.attempts).in_(list(refs)), event.c.routed_at.is_(None))
-            .values(next_attempt_at=func.clock_timestamp() + timedelta(seconds=wait_s))
+            .values(
+                next_attempt_at=func.clock_timestamp() + timedelta(seconds=wait_s),
+                waits=event.c.waits + (1 if waits else 0),
+            )
         )
 
 
 def park(conn: Connection, source: str, event_id: str, reason: str) -> None:
     """Give up on an event, with the reason."""
-    conn.execute(
+    _park(conn, and_(event.c.source == source, event.c.id == event_id, event.c.routed_at.is_(None)), reason)
+
+
+def _park(conn: Connection, which: ColumnElement[bool], reason: str) -> None:
+    parked = (
         update(event)
-        .where(event.c.source == source, event.c.id == event_id, event.c.routed_at.is_(None))
+        .where(which)
         .values(parked_reason=reason, next_attempt_at=None, outcome="parked")
+        .returning(event.c.source, event.c.id, event.c.user_id)
     )
+    notices = [
+        (name, {"what": "event", "event_source": source, "event_id": name, "user_id": user_id})
+        for source, name, user_id in conn.execute(parked)
+    ]
+    outbox.add_all(conn, "tactics.parked", notices)
 
 
 def backlog(conn: Connection, most: int) -> tuple[int, datetime]:
@@ -299,21 +314,17 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int
     The caller commits, then publishes.
     """
     due = (
-        select(event.c.source, event.c.id, event.c.attempts)
+        select(event.c.source, event.c.id, (event.c.attempts - event.c.waits).label("tries"))
         .where(event.c.next_attempt_at <= func.clock_timestamp(), event.c.routed_at.is_(None))
         .order_by(event.c.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     rows = conn.execute(due).all()
-    spent = [(row.source, row.id) for row in rows if row.attempts >= max_attempts]
-    again = [(row.source, row.id) for row in rows if row.attempts < max_attempts]
+    spent = [(row.source, row.id) for row in rows if row.tries >= max_attempts]
+    again = [(row.source, row.id) for row in rows if row.tries < max_attempts]
     if spent:
-        conn.execute(
-            update(event)
-            .where(tuple_(event.c.source, event.c.id).in_(spent))
-            .values(parked_reason="no attempt came to an end", next_attempt_at=None, outcome="parked")
-        )
+        _park(conn, tuple_(event.c.source, event.c.id).in_(spent), "no attempt came to an end")
         metrics.PARKED.count("event", by=len(spent))
     if not again:
         return []

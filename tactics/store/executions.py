@@ -9,10 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Connection, and_, bindparam, delete, func, literal, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tactics import metrics
+from tactics.store import outbox
 from tactics.store.horizon import next_claim_at
 from tactics.store.statement import Statement
 from tactics.store.tables import event, execution
@@ -79,6 +80,7 @@ _NEW = (
     "chain_id",
 )
 _COLUMNS = [execution.c[name] for name in ExecutionRow.__slots__]
+_PARKED = (execution.c.id, execution.c.user_id, execution.c.activity_code, execution.c.link)
 _BY_ID = select(*_COLUMNS).where(execution.c.id == bindparam("execution"))
 _LOCK = (
     select(*_COLUMNS)
@@ -262,11 +264,30 @@ def restart(conn: Connection, row: ExecutionRow) -> None:
 def park(conn: Connection, row: ExecutionRow, *, attempt: int, reason: str) -> None:
     """Give up on an execution, with the reason; `tactics explain` shows it."""
     current = and_(execution.c.attempts == attempt, execution.c.finished_at.is_(None))
-    conn.execute(
+    parked = (
         update(execution)
         .where(execution.c.user_id == row.user_id, execution.c.id == row.id, current)
         .values(next_attempt_at=None, outcome="parked", reason=reason, finished_at=func.clock_timestamp())
+        .returning(*_PARKED)
     )
+    _tell_parked(conn, conn.execute(parked).all())
+
+
+def _tell_parked(conn: Connection, rows: Sequence[Row[Any]]) -> None:
+    notices = [
+        (
+            str(row.id),
+            {
+                "what": "execution",
+                "execution_id": str(row.id),
+                "activity": row.activity_code,
+                "user_id": row.user_id,
+                "link": row.link,
+            },
+        )
+        for row in rows
+    ]
+    outbox.add_all(conn, "tactics.parked", notices)
 
 
 def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int) -> list[Claim]:
@@ -301,11 +322,12 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int
             ),
             finished_at=func.clock_timestamp(),
         )
-        .returning(execution.c.link, execution.c.activity_code)
-    )
-    for link, activity_code in given_up:
+        .returning(*_PARKED)
+    ).all()
+    _tell_parked(conn, given_up)
+    for row in given_up:
         metrics.PARKED.count("execution")
-        metrics.execution_ended(link, activity_code, "parked")
+        metrics.execution_ended(row.link, row.activity_code, "parked")
     statement = (
         update(execution)
         .where(chosen, ~spent)

@@ -63,7 +63,8 @@ class NewGrant:
 class Terms:
     """What a grant takes, and what stands against it.
 
-    `stock`: how many of each benefit, in the order in which rows are locked. `pools`: the benefits whose assets each need a code. Limits: None is no limit.
+    `stock`: how many of each benefit, in the order in which rows are locked. `pools`: the benefits whose assets each need
+    a code. Limits: None is no limit. `provider`: the outside system that gives it, so that it is only reserved here.
     """
 
     stock: dict[str, int]
@@ -72,6 +73,9 @@ class Terms:
     per_day: int | None
     budget_minor: int | None
     held_out: bool
+    per_minute: int | None = None
+    cost_per_minute_minor: int | None = None
+    provider: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ _GIVE = Statement(
     "SELECT outcome, will_send_count, detail, codes FROM tactics_grant_benefit("
     "$1::text, $2::text, $3::int, $4::uuid, $5::uuid, $6::text, $7::text, $8::boolean, $9::jsonb, $10::bigint,"
     " $11::jsonb, $12::jsonb, $13::text[], $14::bigint[], $15::text[], $16::timestamptz, $17::date, $18::boolean,"
-    " $19::boolean, $20::bigint, $21::bigint, $22::bigint)"
+    " $19::boolean, $20::bigint, $21::bigint, $22::bigint, $23::text, $24::bigint, $25::bigint)"
 )
 
 
@@ -115,7 +119,7 @@ def give(conn: Connection, row: NewGrant, assets: Sequence[Asset], terms: Terms)
         Jsonb(row.lines),
         row.value_minor,
         Jsonb([_asset(one) for one in assets]),
-        Jsonb(_notice(row, assets)),
+        Jsonb(notice_of(row.activity_code, row.user_id, row.id, assets)),
         list(terms.stock),
         list(terms.stock.values()),
         terms.pools,
@@ -126,6 +130,9 @@ def give(conn: Connection, row: NewGrant, assets: Sequence[Asset], terms: Terms)
         terms.per_user,
         terms.per_day,
         terms.budget_minor,
+        terms.provider,
+        terms.per_minute,
+        terms.cost_per_minute_minor,
     )
     return Verdict(outcome, count, detail or "", codes or {})
 
@@ -143,12 +150,12 @@ def _asset(one: Asset) -> dict[str, Any]:
     }
 
 
-def _notice(row: NewGrant, assets: Sequence[Asset]) -> dict[str, Any]:
-    """Say what other systems hear of the grant; which one it is, and codes of pools, are added where they are known."""
+def notice_of(activity_code: str, user_id: str, grant_id: UUID, assets: Sequence[Asset]) -> dict[str, Any]:
+    """Say what other systems hear of a grant; which one it is, and codes of pools, are added where they are known."""
     return {
-        "activity": row.activity_code,
-        "user_id": row.user_id,
-        "grant_id": str(row.id),
+        "activity": activity_code,
+        "user_id": user_id,
+        "grant_id": str(grant_id),
         "assets": [one.to_json() for one in assets],
     }
 

@@ -1,4 +1,4 @@
-"""The counters of limits per day and of budgets, as a new version of an activity finds them.
+"""The counters of limits: those per day and of budgets as a new version of an activity finds them; old ones go.
 
 Granting counts only under versions that set a limit. Saving such a version therefore counts again all that was given,
 so that a limit also holds against what was given before there was one. Grants that count at the same moment are neither
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from sqlalchemy import BigInteger, Connection, bindparam, func, literal, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.dml import Insert, Update
 
@@ -30,6 +30,11 @@ _LOCK = (
     .order_by(limit_counter.c.period)
     .with_for_update(key_share=True)
 )
+# A day is longer than an execution goes on with the business time it began with.
+_OLD_MINUTES = text(
+    "DELETE FROM limit_counter WHERE scope IN ('minute', 'minute_cost')"
+    """ AND period < to_char((now() - interval '1 day') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI')"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,15 @@ def given(conn: Connection, code: str, day: date) -> Given:
     on_day = func.count().filter(grant_record.c.day == day)
     value = func.coalesce(func.sum(grant_record.c.value_minor), 0).cast(BigInteger)
     return Given(*conn.execute(select(on_day, value).where(*_GIVEN), {"activity": code}).one())
+
+
+def forget_minutes(conn: Connection) -> int:
+    """Delete the counters of minutes that are long over; whatever begins now counts in another.
+
+    Returns:
+        How many were deleted.
+    """
+    return conn.execute(_OLD_MINUTES).rowcount
 
 
 def _begin(scope: Scope) -> Insert:

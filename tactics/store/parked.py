@@ -15,9 +15,11 @@ from sqlalchemy import (
     Connection,
     Select,
     Text,
+    and_,
     func,
     literal,
     literal_column,
+    not_,
     null,
     select,
     true,
@@ -29,6 +31,7 @@ from sqlalchemy import (
 from tactics.errors import BadInput
 from tactics.store.events import Ref
 from tactics.store.executions import Claim
+from tactics.store.held import HELD
 from tactics.store.tables import event, execution
 
 
@@ -166,13 +169,14 @@ def claim(conn: Connection, ids: ParkedIds | None, claim_s: float) -> tuple[list
         claim_s: how long the attempt has before it counts as failed, in seconds.
 
     Returns:
-        The events and the executions that were taken; what is not parked any more is passed over.
+        The events and the executions that were taken; what is not parked any more is passed over, and so is what waits
+        for an activity that paused itself: it goes on when that is let run again.
     """
     these_events: ColumnElement[bool] = true()
-    these_executions: ColumnElement[bool] = true()
+    these_executions: ColumnElement[bool] = not_(HELD)
     if ids is not None:
         these_events = tuple_(event.c.source, event.c.id).in_(ids.events)
-        these_executions = execution.c.id.in_(ids.executions)
+        these_executions = and_(these_executions, execution.c.id.in_(ids.executions))
     due = func.clock_timestamp() + timedelta(seconds=claim_s)
     events = conn.execute(
         update(event)

@@ -116,7 +116,7 @@ _COUNTERS = text(
     " AND held.activity_version <= (SELECT max(version) FROM activity_version"
     " WHERE activity_code = :code AND definition -> 'limits'"
     " ->> CASE limit_counter.scope WHEN 'day' THEN 'per_day' ELSE 'budget_minor' END IS NOT NULL)"
-    "), 0) WHERE activity_code = :code"
+    "), 0) WHERE activity_code = :code AND scope IN ('day', 'budget')"
 )
 _OLD_NOTICES = text("SELECT count(*) FROM outbox WHERE created_at < :cutoff")
 # Ids are in the order of time, but for those of transactions at the same time: many young ones together end it.

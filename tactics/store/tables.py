@@ -91,6 +91,11 @@ activity = _table(
     _time("ends_at", null=False),
     _time("updated_at", null=False, now=True),
     Column("grants_removed_at", DateTime(timezone=True), comment="by retention; null: its grants are all there"),
+    Column("tripped_at", DateTime(timezone=True), comment="when it paused itself; null: it did not, or runs again"),
+    _text("tripped_reason", null=True),
+    CheckConstraint(
+        "(tripped_at IS NULL) = (tripped_reason IS NULL) AND (tripped_at IS NULL OR status = 'paused')", name="tripped"
+    ),
     CheckConstraint("status IN ('draft', 'live', 'paused')", name="status"),
     CheckConstraint("starts_at < ends_at", name="schedule"),
 )
@@ -225,7 +230,7 @@ limit_counter = _table(
     Column("used", BigInteger, nullable=False),
     PrimaryKeyConstraint("activity_code", "scope", "period"),
     ForeignKeyConstraint(["activity_code"], ["activity.code"]),
-    CheckConstraint("scope IN ('day', 'budget')", name="scope"),
+    CheckConstraint("scope IN ('day', 'budget', 'minute', 'minute_cost')", name="scope"),
     CheckConstraint("used >= 0", name="used"),
 )
 
@@ -255,6 +260,25 @@ api_key = _table(
     CheckConstraint("(rate_per_s IS NULL) = (burst IS NULL) AND rate_per_s > 0 AND burst >= 1", name="rate"),
     CheckConstraint("cardinality(scopes) > 0", name="scopes"),
     CheckConstraint("cardinality(signing_secrets) <= 2", name="signing_secrets"),
+)
+
+provider = _table(
+    "provider",
+    Column("name", Text, primary_key=True),
+    _text("url"),
+    Column("look_up_url", Text, comment="with {idempotency_id} in it; null: it cannot be asked"),
+    _text("list_url", null=True),
+    Column("signing_secrets", ARRAY(Text), nullable=False, comment="newest first, two while they are exchanged"),
+    Column("idempotent", Boolean, nullable=False, server_default=text("true")),
+    Column("remembers_s", Integer, nullable=False),
+    Column("timeout_ms", Integer, nullable=False),
+    Column("max_concurrency", Integer, nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    _time("updated_at", null=False, now=True),
+    CheckConstraint("cardinality(signing_secrets) <= 2", name="signing_secrets"),
+    CheckConstraint("remembers_s > 0", name="remembers_s"),
+    CheckConstraint("timeout_ms BETWEEN 1 AND 30000", name="timeout_ms"),
+    CheckConstraint("max_concurrency > 0", name="max_concurrency"),
 )
 
 # --- users and items ---------------------------------------------------------------------------------------------
@@ -360,6 +384,7 @@ event = _table(
     _text("outcome", null=True),
     _json("candidates"),
     _json("answer"),
+    Column("waits", Integer, nullable=False, server_default="0", comment="attempts that do not count: it waits for something"),
     PrimaryKeyConstraint("source", "id"),
     CheckConstraint("type IN ('action', 'behaviour', 'placement', 'asset')", name="type"),
     Index("ix_event_next_attempt_at", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")),
@@ -422,6 +447,12 @@ execution = _table(
     ),
     Index("ix_execution_instance", "user_id", "activity_code", "created_at"),
     Index("ix_execution_parked", "created_at", postgresql_where=text("outcome = 'parked'")),
+    Index(
+        "ix_execution_held",
+        "activity_code",
+        "created_at",
+        postgresql_where=text("outcome = 'parked' AND reason LIKE 'the activity paused itself%'"),
+    ),
     by="HASH (user_id)",
 )
 
@@ -512,6 +543,61 @@ asset = _table(
         "user_id",
         postgresql_where=text("(details ->> 'code') IS NOT NULL"),
     ),
+    Index("ix_asset_due", "valid_until", postgresql_where=text("status IN ('available', 'claimed')")),
+    by="HASH (user_id)",
+)
+
+# A grant that an outside benefit system gives: beside its record, what it takes to settle it.
+outside_grant = _table(
+    "outside_grant",
+    _text("user_id"),
+    Column("grant_id", Uuid, nullable=False),
+    _text("provider"),
+    Column("body", Text, nullable=False, comment="what the provider is sent, the same bytes each time"),
+    Column(
+        "drafts",
+        JSONB(none_as_null=True),
+        nullable=False,
+        comment="the assets that it gives once the provider has granted",
+    ),
+    Column("asset_ids", ARRAY(Uuid), nullable=False),
+    Column(
+        "reserved",
+        JSONB(none_as_null=True),
+        nullable=False,
+        comment="what its refusal gives back: stock, day, budget",
+    ),
+    _count("attempts", 1),
+    Column(
+        "waits", Integer, nullable=False, server_default="0", comment="attempts that asked nobody, and do not count"
+    ),
+    _count("calls"),
+    _time("first_called_at"),
+    _time("next_attempt_at"),
+    Column("reference", Text, comment="the provider's own name for it"),
+    _time("created_at", null=False, now=True),
+    PrimaryKeyConstraint("user_id", "grant_id"),
+    ForeignKeyConstraint(["user_id", "grant_id"], ["grant_record.user_id", "grant_record.id"]),
+    Index("ix_outside_grant_next_attempt_at", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")),
+    Index("ix_outside_grant_asset_ids", "asset_ids", postgresql_using="gin"),
+    by="HASH (user_id)",
+)
+
+provider_attempt = _table(
+    "provider_attempt",
+    _text("user_id"),
+    Column("grant_id", Uuid, nullable=False),
+    Column("number", Integer, nullable=False),
+    _text("kind"),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    _time("finished_at"),
+    Column("answer", Text, comment="null: it is under way, or whoever asked has died"),
+    _text("text", null=True),
+    Column("status_code", Integer),
+    PrimaryKeyConstraint("user_id", "grant_id", "number"),
+    ForeignKeyConstraint(["user_id", "grant_id"], ["outside_grant.user_id", "outside_grant.grant_id"]),
+    CheckConstraint("kind IN ('call', 'look_up')", name="kind"),
+    CheckConstraint("(answer IS NULL) = (finished_at IS NULL)", name="answer"),
     by="HASH (user_id)",
 )
 
@@ -523,6 +609,81 @@ outbox = _table(
     _text("key"),
     _json("payload", null=False),
     _time("created_at", null=False, now=True),
+)
+
+# Who is told of what the outbox gets.
+webhook_endpoint = _table(
+    "webhook_endpoint",
+    Column("id", Text, primary_key=True),
+    _text("url"),
+    Column("topics", ARRAY(Text), nullable=False, comment="*: every topic"),
+    Column("signing_secrets", ARRAY(Text), nullable=False, comment="newest first, two while they are exchanged"),
+    _text("description", null=True),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("disabled_reason", Text, comment="null: an operator did it, or it is enabled"),
+    Column(
+        "failures", Integer, nullable=False, server_default="0", comment="deliveries that failed since one succeeded"
+    ),
+    Column(
+        "resting_until",
+        DateTime(timezone=True),
+        comment="nothing is tried before; null: whenever something is due",
+    ),
+    _time("created_at", null=False, now=True),
+    _time("updated_at", null=False, now=True),
+    CheckConstraint("cardinality(topics) > 0", name="topics"),
+    CheckConstraint("cardinality(signing_secrets) BETWEEN 1 AND 2", name="signing_secrets"),
+    CheckConstraint("failures >= 0", name="failures"),
+)
+
+# A notice on its way to an endpoint. A trigger of the outbox inserts it (migrations/functions/0010_webhooks.sql); no key
+# leads to the endpoint, for every grant would lock that one row.
+webhook_delivery = _table(
+    "webhook_delivery",
+    Column("outbox_id", BigInteger, nullable=False),
+    _text("endpoint_id"),
+    _count("attempts"),
+    Column(
+        "claimed",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="somebody is at it, until next_attempt_at",
+    ),
+    Column("next_attempt_at", DateTime(timezone=True), server_default=func.clock_timestamp()),
+    Column("try_until", DateTime(timezone=True), comment="what fails later is parked; null: not tried yet"),
+    _time("delivered_at"),
+    _text("parked_reason", null=True),
+    Column("last_status", Integer, comment="of the answer; null: there was none"),
+    _text("last_text", null=True),
+    _time("last_attempt_at"),
+    _time("created_at", null=False, now=True),
+    PrimaryKeyConstraint("outbox_id", "endpoint_id"),
+    ForeignKeyConstraint(["outbox_id"], ["outbox.id"], ondelete="CASCADE"),
+    CheckConstraint(
+        "(next_attempt_at IS NOT NULL)::int + (delivered_at IS NOT NULL)::int + (parked_reason IS NOT NULL)::int = 1",
+        name="state",
+    ),
+    Index(
+        "ix_webhook_delivery_due",
+        "endpoint_id",
+        "next_attempt_at",
+        postgresql_where=text("next_attempt_at IS NOT NULL"),
+    ),
+    Index("ix_webhook_delivery_claimed", "endpoint_id", "next_attempt_at", postgresql_where=text("claimed")),
+    Index(
+        "ix_webhook_delivery_parked",
+        "endpoint_id",
+        "outbox_id",
+        postgresql_where=text("parked_reason IS NOT NULL"),
+    ),
+    Index(
+        "ix_webhook_delivery_waiting",
+        "endpoint_id",
+        "outbox_id",
+        postgresql_where=text("next_attempt_at IS NOT NULL"),
+    ),
+    Index("ix_webhook_delivery_endpoint", "endpoint_id", "outbox_id"),
 )
 
 # Who changed what. Triggers write it (migrations/functions/0007_audit_log.sql), and refuse to change it.

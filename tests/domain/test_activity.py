@@ -51,6 +51,8 @@ def test_what_is_left_out_has_its_default() -> None:
         ({"holdout_percent": 101}, "/holdout_percent"),
         ({"limits": {"per_user": -1}}, "/limits/per_user"),
         ({"limits": {"per_day": 1.0}}, "/limits/per_day"),
+        ({"limits": {"grants_per_minute": 0}}, "/limits/grants_per_minute"),
+        ({"limits": {"cost_per_minute_minor": -1}}, "/limits/cost_per_minute_minor"),
         ({"behaviour_rules": {"b": {"rule": {"and": []}}}}, "/behaviour_rules/b/rule/and"),
         ({"rule": {"so": {"when": {"block": "pbb.condition.nope"}, "then": [COUPON]}}}, "/rule/so/when"),
         ({"benefits": {}}, "/rule"),
@@ -79,12 +81,60 @@ def test_every_problem_is_named() -> None:
         ({"kind": "coupon", "validity_s": 0}, "greater than 0"),
         ({"kind": "coupon", "value_minor": 1.5}, "integer"),
         ({"kind": "voucher"}, "coupon"),
+        ({"kind": "coupon", "provider": "my wallet"}, "pattern"),
+        ({"kind": "coupon", "provider_params": {"pool": 7}}, "are for an outside benefit system"),
+        ({"kind": "price", "provider": "wallet"}, "no outside system gives it"),
+        ({"kind": "coupon", "provider": "wallet", "code": "A"}, "come from 'wallet'"),
+        ({"kind": "coupon", "provider": "wallet", "codes": []}, "come from 'wallet'"),
     ],
 )
 def test_benefit_that_contradicts_itself(benefit: dict[str, Any], said: str) -> None:
     """A benefit whose members do not go together is refused with a sentence."""
     with pytest.raises(BadInput, match=said):
         activity(benefits={"c18": benefit})
+
+
+def _giving(*actions: dict[str, Any], **benefits: str) -> dict[str, Any]:
+    made = {name: {"kind": name.rstrip("12"), "provider": provider} for name, provider in benefits.items()}
+    return document(rule={"so": {"then": list(actions)}}, benefits=made)
+
+
+def _send(name: str) -> dict[str, Any]:
+    return {"block": "pbb.action.send_coupon", "params": {"benefit": name}}
+
+
+def test_one_grant_calls_at_most_one_outside_system() -> None:
+    """What one evaluation gives names one outside system at most, beside ours; also where an action names no benefit."""
+    points = {"block": "pbb.action.give_points", "params": {"points": 3}}
+    assert _problems(_giving(_send("coupon1"), _send("coupon2"), coupon1="one", coupon2="two")) == ["/rule/so/then"]
+    assert _problems(_giving(_send("coupon"), points, coupon="one", points="two")) == ["/rule/so/then"]
+    # Of two benefits of its kind, an action without a name gives neither.
+    parse_activity(_giving(_send("coupon"), points, coupon="one", points1="two", points2="two"))
+    parse_activity(_giving(_send("coupon1"), _send("coupon2"), coupon1="one", coupon2="one"))
+    parse_activity(_giving(_send("coupon1"), _send("coupon2"), coupon1="local", coupon2="one"))
+
+
+def test_steps_that_apply_together_call_at_most_one_outside_system() -> None:
+    """Steps of tiers may differ in their system unless all of them apply; a step that mixes two is named itself."""
+    one, two = ({"so": {"then": [_send(name)]}} for name in ("coupon1", "coupon2"))
+    both = {"so": {"then": [_send("coupon1"), _send("coupon2")]}}
+
+    def tiers(mode: str, *steps: dict[str, Any]) -> dict[str, Any]:
+        return {**_giving(coupon1="one", coupon2="two"), "rule": {"tiers": {"steps": list(steps), "mode": mode}}}
+
+    assert _problems(tiers("all", one, two)) == ["/rule/tiers"]
+    assert _problems(tiers("all", one, both)) == ["/rule/tiers/steps/1/so/then"]
+    assert _problems(tiers("highest", one, both)) == ["/rule/tiers/steps/1/so/then"]
+    for mode, steps in (("highest", (one, two)), ("first", (one, two)), ("all", (one, one))):
+        parse_activity(tiers(mode, *steps))
+
+
+def test_params_are_kept_as_they_are_and_only_where_there_are_some() -> None:
+    """What the outside system is told stands in the stored document, nulls too; a document without says nothing of it."""
+    params = {"pool": 7, "note": None, "tags": ["a", {"b": None}]}
+    told = with_coupon(provider="wallet", provider_params=params).to_json()["benefits"]["c18"]
+    assert (told["provider"], told["provider_params"]) == ("wallet", params)
+    assert with_coupon().to_json()["benefits"]["c18"] == {"kind": "coupon", "value_minor": 0, "provider": "local"}
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_activity_may_narrow_and_speak_for_itself() -> None:
         )
     )
     assert made.channels.model_dump() == {"prepare": ("bought",), "grant": ("checkout",)}
-    assert made.limits.model_dump() == {"per_user": 2, "per_day": 100, "budget_minor": 9000}
+    assert made.limits.model_dump(exclude_none=True) == {"per_user": 2, "per_day": 100, "budget_minor": 9000}
     assert (made.tool_type, made.expression) == ("points", {"en": "Mine", "zh": "满减"})
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tactics import rules
 from tactics.domain.activity import TacticsActivity
-from tactics.domain.grant import GrantLine, largest_value, lines_of, new_assets, stock_needed, uncounted
+from tactics.domain.grant import GrantLine, largest_value, lines_of, new_assets, provider_of, stock_needed, uncounted
 from tests.driving import NOON
 from tests.making import activity
 
@@ -137,3 +137,19 @@ def test_a_budget_says_what_it_does_not_count() -> None:
     assert uncounted(_activity(rule, benefits={})) == ()
     worth = {"off": {"kind": "price", "value_minor": 5000}}
     assert uncounted(_activity(rule, limits={"budget_minor": 5000}, benefits=worth)) == ()
+    both = uncounted(_activity(rule, limits={"budget_minor": 5000, "cost_per_minute_minor": 9}, benefits={}))
+    assert [said.partition(":")[0] for said in both] == ["/limits/budget_minor", "/limits/cost_per_minute_minor"]
+
+
+def test_a_grant_has_one_provider_or_none() -> None:
+    """The outside system of a grant is that of any of its lines; lines without a benefit, and ours, have none."""
+    benefits = {**BENEFITS, "w": {"kind": "coupon", "provider": "wallet"}, "g": {"kind": "gift", "provider": "wallet"}}
+    found = _activity(rules.so(rules.send_coupon("c"), rules.send_coupon("w"), rules.gift("9", 1)), benefits=benefits)
+    effects = [{**effect, "times": 1} for effect in rules.calculate(found.parsed_rule, {}).effects]
+    lines = lines_of(found, effects)
+    assert [line.benefit for line in lines] == ["c", "w", "g"]
+    assert provider_of(found, lines) == "wallet"
+    assert provider_of(found, lines[2:]) == "wallet"
+    assert provider_of(found, lines[:1]) is None
+    assert provider_of(found, _lines((rules.order_amount_off(5), 1))) is None
+    assert provider_of(found, ()) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ class Recaller:
 
     act: Callable[[Handler], None]
     asked: list[Any] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    callers: set[int] = field(default_factory=set)
     over: threading.Event = field(default_factory=threading.Event)
     url: str = ""
 
@@ -32,7 +35,16 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Note the question, and do what the test wants."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.recaller.asked.append((self.path, self.headers["Content-Type"], json.loads(body)))
+        self._act(json.loads(body))
+
+    def do_GET(self) -> None:
+        """Note the question, and do what the test wants."""
+        self._act(None)
+
+    def _act(self, body: object) -> None:
+        self.recaller.asked.append((self.path, self.headers["Content-Type"], body))
+        self.recaller.headers.append({name.lower(): value for name, value in self.headers.items()})
+        self.recaller.callers.add(self.client_address[1])
         self.recaller.act(self)
 
     def log_message(self, *_: object) -> None:
@@ -87,13 +99,16 @@ def resets(handler: Handler) -> None:
 
 
 @contextmanager
-def recalling(act: Callable[[Handler], None]) -> Iterator[Recaller]:
-    """Run a service that does this."""
+def recalling(act: Callable[[Handler], None], tls: ssl.SSLContext | None = None) -> Iterator[Recaller]:
+    """Run a service that does this; with `tls`, over TLS."""
     recaller = Recaller(act)
     handler = type("Bound", (Handler,), {"recaller": recaller})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    recaller.url = f"http://127.0.0.1:{server.server_address[1]}/recall"
+    if tls is not None:
+        # The handshake is made in the connection's own thread, with its first read.
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    recaller.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}/recall"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

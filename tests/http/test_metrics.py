@@ -180,6 +180,7 @@ def test_the_api_counts_its_answers_and_tells_what_waits(driven: Maker, api_of: 
         'tactics_parked_waiting{what="event"}': 1,
         'tactics_parked_waiting{what="execution"}': 0,
         "tactics_unreconciled": 0,
+        "tactics_activities_tripped": 0,
         'tactics_grants_open{state="pending"}': 0,
         'tactics_stock_left{activity="camp18",benefit="c18"}': 9,
     }

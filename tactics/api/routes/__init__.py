@@ -21,7 +21,9 @@ from tactics.api.routes import (
     parked,
     placements,
     plays,
+    providers,
     users,
+    webhooks,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -33,10 +35,12 @@ ROUTERS: tuple[APIRouter, ...] = (
     plays.router,
     behaviour_rules.router,
     benefits.router,
+    providers.router,
     assets.router,
     codes.router,
     grants.router,
     parked.router,
+    webhooks.router,
     audit_log.router,
     users.router,
     items.router,

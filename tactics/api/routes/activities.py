@@ -36,6 +36,7 @@ from tactics.domain.activity import Code
 from tactics.errors import NotFound
 from tactics.flows import activity as flow
 from tactics.flows import setup
+from tactics.flows.resume import resume
 from tactics.runtime import Runtime
 from tactics.store import activities
 from tactics.store.activities import Saved
@@ -96,6 +97,7 @@ def show_activity(app: Tactics, code: ActivityCode, response: Response) -> Activ
     """Give an activity: status, versions, and its document, which can be sent again."""
     with app.runtime.engine.connect() as conn:
         state = flow.state(conn, code)
+        row = activities.current(conn, code)
         document = flow.document(conn, code, state.version)
     response.headers["ETag"] = etag(*astuple(state))
     return ActivityAnswer(
@@ -103,6 +105,8 @@ def show_activity(app: Tactics, code: ActivityCode, response: Response) -> Activ
         version=state.version,
         status=state.status,
         newest_draft=state.newest_draft,
+        tripped_at=row.tripped_at,
+        tripped_reason=row.tripped_reason,
         activity=document,
     )
 
@@ -153,9 +157,22 @@ def publish_activity(
     responses={**answered("paused", tagged=True), **described(404, 409, 422)},
 )
 def pause_activity(runtime: Acting, response: Response, code: ActivityCode) -> ActivitySaved:
-    """Pause a live activity: nothing new starts until it is published again."""
+    """Pause a live activity: nothing new starts until it is resumed, or published again."""
     edit = Edit(_tag_of(code))
     saved = flow.pause(runtime, code, around=edit)
+    edit.tell(response)
+    return _saved(code, saved)
+
+
+@router.post(
+    "/{code}/resume",
+    dependencies=[PUBLISHING],
+    responses={**answered("resumed", tagged=True), **described(404, 409, 422)},
+)
+def resume_activity(runtime: Acting, app: Tactics, response: Response, code: ActivityCode) -> ActivitySaved:
+    """Let a paused activity run again in its current version; what waited for it, if it had paused itself, is started."""
+    edit = Edit(_tag_of(code))
+    saved = resume(app, code, runtime=runtime, around=edit)
     edit.tell(response)
     return _saved(code, saved)
 

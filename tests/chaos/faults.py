@@ -1,0 +1,124 @@
+"""Carries a plan out: at each fault's second something fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from tests.chaos.history import History
+from tests.chaos.house import House
+from tests.chaos.plan import Fault
+from tests.chaos.proxy import Proxy
+from tests.chaos.servers import Servers
+
+_LOOK_S = 0.02
+# A process of the role may be on its way up: then the fault waits for it.
+_PATIENCE_S = 5.0
+
+
+class Faults:
+    """One run's faults. `done` counts by kind what has really happened, `skipped` what could not."""
+
+    def __init__(self, plan: Sequence[Fault], house: House, proxy: Proxy, servers: Servers, history: History) -> None:
+        """Know what can fail."""
+        self.plan, self.house, self.proxy, self.servers, self.history = plan, house, proxy, servers, history
+        self.done: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
+        self.troubles: list[BaseException] = []
+        self._stopped: dict[int, float] = {}
+        self._lock = threading.Lock()
+        self._ways: dict[str, Callable[[Fault], bool]] = {
+            "kill": self._kill,
+            "stop": self._stop,
+            "cut": self._on_the_way,
+            "drop_reply": self._on_the_way,
+            "stall": self._on_the_way,
+            "valkey_kill": lambda _: self._server(self.servers.kill_valkey),
+            "flush": lambda _: self._server(self.servers.flush_valkey),
+            "postgres_stop": lambda _: self._server(self.servers.stop_postgres),
+            "clock_jump": lambda _: False,
+        }
+
+    def run(self, begun: float) -> None:
+        """Carry the plan out, and leave nothing stopped.
+
+        Args:
+            begun: when the phase began, by the monotonic clock.
+        """
+        with ThreadPoolExecutor(8) as pool:
+            for fault in self.plan:
+                self._go_on(until=begun + fault.at_s)
+                pool.submit(self._do, fault)
+            while self._stopped:
+                self._go_on(until=time.monotonic() + _LOOK_S)
+        if self.troubles:
+            raise self.troubles[0]
+
+    def _go_on(self, until: float) -> None:
+        """Wait; meanwhile, let go on who was stopped for long enough."""
+        while True:
+            with self._lock:
+                ready = [pid for pid, at in self._stopped.items() if at <= time.monotonic()]
+                for pid in ready:
+                    del self._stopped[pid]
+            for pid in ready:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+            if time.monotonic() >= until:
+                return
+            time.sleep(min(_LOOK_S, max(0.0, until - time.monotonic())))
+
+    def _do(self, fault: Fault) -> None:
+        try:
+            happened = self._ways[fault.kind](fault)
+        except BaseException as error:  # noqa: BLE001  # raised where the run sees it
+            self.troubles.append(error)
+            return
+        with self._lock:
+            (self.done if happened else self.skipped)[fault.kind] += 1
+        self.history.note("fault", happened=happened, **{"fault" if k == "kind" else k: v for k, v in fault.to_json().items()})
+
+    def _chosen(self, fault: Fault) -> int | None:
+        end = time.monotonic() + _PATIENCE_S
+        while not (pids := self.house.pids(fault.target)):
+            if time.monotonic() > end:
+                return None
+            time.sleep(_LOOK_S)
+        return pids[int(fault.pick * len(pids))]
+
+    def _kill(self, fault: Fault) -> bool:
+        pid = self._chosen(fault)
+        if pid is None:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            return True
+        return False
+
+    def _stop(self, fault: Fault) -> bool:
+        pid = self._chosen(fault)
+        if pid is None:
+            return False
+        # A worker and its pool wake up together; each is let go on by itself.
+        group = [pid, *self.house.pool_of(pid)] if fault.target == "group" else [pid]
+        with self._lock, suppress(ProcessLookupError):
+            for one in group:
+                os.kill(one, signal.SIGSTOP)
+                self._stopped[one] = time.monotonic() + fault.for_s
+            return True
+        return False
+
+    def _on_the_way(self, fault: Fault) -> bool:
+        with self._lock:
+            self.proxy.tell(fault.kind, fault.target, how=fault.how, for_s=fault.for_s)
+        return True
+
+    def _server(self, fail: Callable[[], None]) -> bool:
+        fail()
+        return True
