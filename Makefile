@@ -7,7 +7,7 @@ BENCH  := $(VENV)/.installed-bench
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz fuzz-api check lint bench bench-rules bench-api overload profile up lock
+.PHONY: help setup demo test fuzz fuzz-api chaos check lint bench bench-rules bench-api overload profile up lock
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ fuzz: setup ## try the rules on random input until the time is up (ARGS="--secon
 
 fuzz-api: setup ## ask the HTTP API random things until the time is up (ARGS="--seconds 600 --seed 1")
 	@$(BIN)/python -m tests.fuzz.api $(ARGS)
+
+chaos: setup ## let everything fail under load and check what became of it (ARGS="--quick", "--json FILE --seeds 5", "--seed 3")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: setup ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ Order: lease (with the prepared data, one Redis trip) → instance row, its epoc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import redis
@@ -16,7 +17,7 @@ from tactics import metrics
 from tactics.choosing import Registry, chain_of, template_of
 from tactics.domain.activity import TacticsActivity
 from tactics.domain.context import TacticsInstanceContext
-from tactics.domain.event import Event
+from tactics.domain.event import RETRY_SOURCE, Event
 from tactics.rebuilding import rebuild_prepared
 from tactics.run import Run, Step, Template
 from tactics.runtime import Runtime
@@ -143,7 +144,7 @@ def _begin_stored(
         metrics.PARKED.count("execution")
         metrics.execution_ended(row.link, row.activity_code, "parked")
         return None
-    if row.link == "grant" and events.given_up(conn, event, _longest_ms(runtime)):
+    if row.link == "grant" and event.source != RETRY_SOURCE and events.given_up(conn, event, _longest_ms(runtime)):
         executions.finish(
             conn,
             fresh,
@@ -183,7 +184,27 @@ def _context(template: Template, activity: TacticsActivity, event: Event, row: E
     """Take the context up where a hop left it, or make a new one: an execution keeps the business time it began with."""
     if row.context is not None:
         return template.context_type.from_json(row.context, activity=activity, event=event)
+    if row.link == "grant":  # an operator's retry
+        return placement_context(template.context_type, activity, event, row.business_at, best_only=row.best_only)
     return template.context_type(activity=activity, event=event, link="prepare", now=row.business_at)
+
+
+def placement_context(
+    kind: type[TacticsInstanceContext], activity: TacticsActivity, event: Event, now: datetime, *, best_only: bool
+) -> TacticsInstanceContext:
+    """Give the context that a stored placement begins with, of one activity: it asks what it asked then."""
+    return kind(
+        activity=activity,
+        event=event,
+        link="grant",
+        now=now,
+        language=event.data.get("language", "en"),
+        placement=event.data.get("placement"),
+        scene=event.data.get("scene"),
+        order=event.data.get("order"),
+        best_only=best_only,
+        candidates=[activity.code],
+    )
 
 
 def _begin_anew(segment: Segment) -> None:

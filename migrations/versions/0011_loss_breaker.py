@@ -21,6 +21,7 @@ ALTER TABLE activity ADD COLUMN tripped_at TIMESTAMP WITH TIME ZONE;
 ALTER TABLE activity ADD COLUMN tripped_reason TEXT;
 ALTER TABLE activity ADD CONSTRAINT ck_activity_tripped CHECK (
     (tripped_at IS NULL) = (tripped_reason IS NULL) AND (tripped_at IS NULL OR status = 'paused'));
+CREATE INDEX ix_activity_tripped ON activity (tripped_at) WHERE tripped_at IS NOT NULL;
 COMMENT ON COLUMN activity.tripped_at IS 'when it paused itself; null: it did not, or runs again';
 """
 

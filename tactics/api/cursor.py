@@ -18,9 +18,12 @@ Row = TypeVar("Row")
 
 MOST = 200
 Limit = Annotated[int, Query(ge=1, le=MOST, description="at most so many")]
-Cursor = Annotated[
-    str | None, Query(pattern=r"^[A-Za-z0-9_-]+$", max_length=2_000, description="`next_cursor` of the page before")
-]
+CURSOR: dict[str, Any] = {
+    "pattern": r"^[A-Za-z0-9_-]+$",
+    "max_length": 2_000,
+    "description": "`next_cursor` of the page before",
+}
+Cursor = Annotated[str | None, Query(**CURSOR)]
 
 
 def read_cursor(cursor: str | None, parts: int) -> list[Any] | None:
@@ -91,5 +94,14 @@ def page(rows: Sequence[Row], limit: int, place: Callable[[Row], Sequence[str]])
     """
     if len(rows) <= limit:
         return rows, None
-    text = json.dumps(list(place(rows[limit - 1])), separators=(",", ":"))
-    return rows[:limit], urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return rows[:limit], _cursor(place(rows[limit - 1]))
+
+
+def place_after(place: tuple[datetime, UUID] | None) -> str | None:
+    """Give the cursor of a place in a list that is ordered by time and id; `read_moment` reads it."""
+    return None if place is None else _cursor([place[0].isoformat(), str(place[1])])
+
+
+def _cursor(place: Sequence[str]) -> str:
+    text = json.dumps(list(place), separators=(",", ":"))
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")

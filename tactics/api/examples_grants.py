@@ -52,6 +52,30 @@ SHOWN: Example = {
             "reference": None,
         }
     ],
+    "since": _AT,
+    "outside": {
+        "provider": "wallet",
+        "attempts": 1,
+        "waits": 0,
+        "calls": 1,
+        "first_called_at": _AT,
+        "next_attempt_at": None,
+        "reference": "w-1",
+    },
+    "attempts": [
+        {
+            "number": 1,
+            "kind": "call",
+            "started_at": _AT,
+            "finished_at": _AT,
+            "ms": 48.2,
+            "answer": "granted",
+            "status_code": 200,
+            "text": "answered granted",
+        }
+    ],
+    "retry": {"action": "nothing", "deducts": 0, "why": "it is granted"},
+    "retried_as": None,
 }
 GRANTS: Example = {"grants": [GRANT], "next_cursor": None}
 STOCK: Example = {
@@ -91,3 +115,27 @@ PARKED: Example = {
 TO_RETRY: Example = {"ids": [GRANT["execution_id"]]}
 RETRY_ALL: Example = {"all": True}
 RETRIED: Example = {"retried": 1}
+WHY: Example = {"reason": "the provider says it never had it"}
+SOME: Example = {"activity": "welcome", "state": "parked", "provider": "wallet", "limit": 500, **WHY}
+_ASKED: Example = {
+    "grant_id": GRANT["grant_id"],
+    "action": "ask",
+    "why": "it is reserved already, and the provider is asked about it by its id",
+    "execution_id": None,
+}
+_GIVEN_UP: Example = {
+    "grant_id": GRANT["grant_id"],
+    "action": "abandon",
+    "why": "it was parked; what it reserved is free again",
+    "execution_id": None,
+}
+_LEFT: Example = {
+    "grant_id": SHOWN["assets"][0]["asset_id"],
+    "action": "nothing",
+    "why": "it is granted",
+    "execution_id": None,
+}
+RETRIED_ONE: Example = _ASKED
+ABANDONED_ONE: Example = _GIVEN_UP
+RETRIED_SOME: Example = {"done": [_ASKED], "skipped": [_LEFT], "next_cursor": None}
+ABANDONED_SOME: Example = {"done": [_GIVEN_UP], "skipped": [_LEFT], "next_cursor": None}

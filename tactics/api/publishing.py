@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from tactics.api.access import Caller
 from tactics.errors import Forbidden
 from tactics.flows.reading import Around
-from tactics.store import activities, behaviour_rules
+from tactics.store import activities, behaviour_rules, providers
 
 
 def may_publish(who: Caller) -> bool:
@@ -61,5 +61,20 @@ def live_rules_kept(who: Caller) -> Around:
         changed = [key for key, state in behaviour_rules.states(conn).items() if before.get(key) != state]
         for key, code in behaviour_rules.live_users(conn, changed):
             must_publish(who, f"behaviour rule {key!r} is one of activity {code!r}, which is live: to change it")
+
+    return kept
+
+
+def live_provider_kept(who: Caller, name: str) -> Around:
+    """Give what surrounds a change: of a provider that live activities name, by those who may publish.
+
+    It is for transactions of which there is one at a time (`tactics.flows.reading.transaction`).
+    """
+
+    @contextmanager
+    def kept(conn: Connection) -> Iterator[None]:
+        if not may_publish(who) and (codes := providers.live_activities(conn, name)):
+            must_publish(who, f"provider {name!r} is one of activity {codes[0]!r}, which is live: to change it")
+        yield
 
     return kept

@@ -52,10 +52,11 @@ class Asked(BaseModel):
     def _known_keys(cls, given: Any) -> Any:
         # Forbidden extras would each be an error of their own, and there may be a hundred thousand.
         if isinstance(given, Mapping):
-            strangers = [key for key in given if key not in cls.model_fields]
+            known = [field.alias or name for name, field in cls.model_fields.items()]
+            strangers = [key for key in given if key not in known]
             if strangers:
                 names = ", ".join(show(key) for key in strangers[:_SHOWN_KEYS])
-                raise ValueError(f"{names} does not belong here; known: {', '.join(cls.model_fields)}")
+                raise ValueError(f"{names} does not belong here; known: {', '.join(known)}")
         return given
 
 

@@ -74,10 +74,51 @@ class GrantedAsset(BaseModel):
     reference: str | None
 
 
+class OutsideShown(BaseModel):
+    """How far settling a grant with its outside benefit system is."""
+
+    provider: str
+    attempts: Annotated[int, Field(description="the current one: any other is late, and asks nobody")]
+    waits: Annotated[int, Field(description="attempts that asked nobody")]
+    calls: Annotated[int, Field(description="that may have reached the provider")]
+    first_called_at: datetime | None
+    next_attempt_at: Annotated[datetime | None, Field(description="null: nothing more is tried by itself")]
+    reference: Annotated[str | None, Field(description="the provider's own name for it")]
+
+
+class AttemptShown(BaseModel):
+    """What a provider was asked, and what it answered."""
+
+    number: int
+    kind: Literal["call", "look_up"]
+    started_at: datetime
+    finished_at: Annotated[datetime | None, Field(description="null: it is under way, or whoever asked has died")]
+    ms: Annotated[float | None, Field(description="how long it took")]
+    answer: Literal["granted", "refused", "pending", "unknown_id", "unclear", "not_sent"] | None
+    status_code: int | None
+    text: str | None
+
+
+class RetryShown(BaseModel):
+    """What a retry would do."""
+
+    action: Annotated[
+        Literal["ask", "renew", "nothing"],
+        Field(description="`ask` the provider under the same id; `renew`: a new execution, with the next count"),
+    ]
+    deducts: Annotated[int, Field(ge=0, le=1, description="grants taken from stock beyond what is taken now")]
+    why: str
+
+
 class GrantShown(GrantAnswer):
-    """A grant with its assets, by line."""
+    """A grant with its assets, by line, and how it is being settled."""
 
     assets: list[GrantedAsset]
+    since: Annotated[datetime | None, Field(description="when its state began")]
+    outside: Annotated[OutsideShown | None, Field(description="null: no outside system gives it")]
+    attempts: list[AttemptShown]
+    retry: RetryShown
+    retried_as: Annotated[UUID | None, Field(description="the execution of a retry")]
 
 
 class GrantList(BaseModel):

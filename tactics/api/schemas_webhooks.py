@@ -78,7 +78,7 @@ class RotateAnswer(BaseModel):
     secret: Annotated[str, Field(description=_SECRET)]
 
 
-class TestAnswer(BaseModel):
+class TriedAnswer(BaseModel):
     """What became of a test: `delivered`, `refused`, `gone` (it wants nothing more) or `unanswered`."""
 
     outcome: SentKind

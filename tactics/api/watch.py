@@ -19,6 +19,7 @@ from tactics.runtime import Runtime
 from tactics.store import migrate
 from tactics.store.backlog import Backlog, StockLeft, backlog, open_grants, stock_left
 from tactics.store.db import make_engine
+from tactics.store.webhook_deliveries import Waiting, waiting
 
 log = structlog.get_logger()
 
@@ -40,6 +41,9 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "tactics_unreconciled": ("Answers given without knowing the user's assets, and not looked at again yet.", ()),
     "tactics_activities_tripped": ("Activities that paused themselves and were not let run again yet.", ()),
     "tactics_grants_open": ("Grants that are not settled: pending, unknown, parked.", ("state",)),
+    "tactics_webhooks_waiting": ("Notices still to be delivered to webhooks that are enabled; up to 100,000.", ()),
+    "tactics_webhooks_oldest_waiting_seconds": ("The age of the oldest of them.", ()),
+    "tactics_webhooks_parked": ("Deliveries to webhooks given up on, until an operator tries them again.", ()),
     "tactics_stock_left": (
         "What is left of the limited benefits of live activities: the 200 with the least share left.",
         ("activity", "benefit"),
@@ -55,6 +59,7 @@ class State:
     backlog: Backlog
     grants: dict[str, int]
     stock: list[StockLeft]
+    webhooks: Waiting
 
 
 class Watch:
@@ -136,7 +141,7 @@ class Watch:
 
     def _ask_state(self) -> State:
         with self._engine.connect() as conn:
-            return State(backlog(conn), open_grants(conn), stock_left(conn))
+            return State(backlog(conn), open_grants(conn), stock_left(conn), waiting(conn))
 
 
 def watch_of(runtime: Runtime) -> Watch:
@@ -166,5 +171,8 @@ def _values(state: State) -> dict[str, list[tuple[tuple[str, ...], float]]]:
         "tactics_unreconciled": [((), waits.unreconciled)],
         "tactics_activities_tripped": [((), waits.activities_tripped)],
         "tactics_grants_open": [((name,), count) for name, count in state.grants.items()],
+        "tactics_webhooks_waiting": [((), state.webhooks.count)],
+        "tactics_webhooks_oldest_waiting_seconds": [((), state.webhooks.oldest_s)],
+        "tactics_webhooks_parked": [((), state.webhooks.parked)],
         "tactics_stock_left": [((one.activity_code, one.benefit_code), one.remaining) for one in state.stock],
     }

@@ -18,6 +18,7 @@ from tactics.cli import (
     db,
     demo,
     event,
+    grant_changes,
     grants,
     keys,
     parked,
@@ -25,6 +26,7 @@ from tactics.cli import (
     plugins,
     providers,
     recall,
+    reconcile,
     retention,
     rules,
     serve,
@@ -80,6 +82,8 @@ app.add_typer(event.app, name="event")
 app.command()(visit.visit)
 app.add_typer(stock.app, name="stock")
 app.add_typer(providers.app, name="providers")
+grants.app.command()(grant_changes.retry)
+grants.app.command()(grant_changes.abandon)
 app.add_typer(grants.app, name="grants")
 app.add_typer(parked.app, name="parked")
 app.add_typer(keys.app, name="keys")
@@ -88,5 +92,6 @@ app.add_typer(recall.app, name="recall")
 app.command("explain")(explain_outcome)
 app.command("plugins")(plugins.plugins)
 app.command()(audit.audit)
+app.command()(reconcile.reconcile)
 app.command("audit-log")(audit_log.audit_log)
 app.command()(retention.retention)

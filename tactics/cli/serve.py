@@ -20,7 +20,7 @@ def worker(
         typer.Option(
             "--queues",
             "-Q",
-            help="What to work on, separated by commas. Default: prepare, grant, ops, and the queues of plugins' steps.",
+            help="What to work on, separated by commas. Default: prepare, grant, ops, provider, webhooks, and the queues of plugins' steps.",
         ),
     ] = "",
     processes: Annotated[

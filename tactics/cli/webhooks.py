@@ -118,8 +118,8 @@ def rotate_secret(
         typer.echo("Shown once.", err=True)
 
 
-@app.command()
-def test(webhook_id: Id, json: Json = False) -> None:
+@app.command("test")
+def try_out(webhook_id: Id, json: Json = False) -> None:
     """Send a webhook a notice `tactics.test`, once and from here, and tell what became of it."""
     from tactics.cli import attach
     from tactics.flows.webhook import try_webhook
@@ -178,7 +178,7 @@ def retry(
         typer.echo(f"{count} will be tried again")
 
 
-def _say(webhook_id: str, state: str, changed: bool, *, json: bool) -> None:  # noqa: FBT001  # what the flow says
+def _say(webhook_id: str, state: str, changed: bool, *, json: bool) -> None:
     if json:
         print_json({"id": webhook_id, "state": state, "changed": changed})
     else:

@@ -27,7 +27,9 @@ from tactics.rules.codec import load_json
 EventType = Literal["action", "behaviour", "placement", "asset"]
 
 PREFIX = "tactics."
-RESERVED_SOURCES = ("tactics.behaviour", "tactics.placement", "tactics.retry")
+RETRY_SOURCE = "tactics.retry"
+"""Of the events by which operators try refused grants once more; their ids are those of the grants."""
+RESERVED_SOURCES = ("tactics.behaviour", "tactics.placement", RETRY_SOURCE)
 
 
 def _not_reserved(source: str) -> str:

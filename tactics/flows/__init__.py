@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tactics.celery_app import TacticsApp
-from tactics.flows import action, recall, retention, settle, sweep, webhook_delivery
+from tactics.flows import action, grant_retry, recall, retention, settle, sweep, webhook_delivery
 from tactics.plugin import register_plugins
 from tactics.template import register_template
 from tactics.templates import TEMPLATES
@@ -20,6 +20,7 @@ def register(app: TacticsApp) -> None:
     recall.register(app)
     retention.register(app)
     settle.register(app)
+    grant_retry.register(app)
     webhook_delivery.register(app)
     for template in TEMPLATES:
         register_template(app, template)

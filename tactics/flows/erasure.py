@@ -84,10 +84,12 @@ def _erase(runtime: Runtime, conn: Connection, user_id: str, pseudonym: str) -> 
     if not erasure.known(conn, user_id):
         raise NotFound(UNKNOWN)  # somebody else was faster
     activity_codes = erasure.lock_instances(conn, user_id)
-    if (grant := erasure.open_grant(conn, user_id)) is not None:
+    if grants := erasure.open_grants(conn, user_id):
+        named = [str(one) for one in grants]
         raise Conflict(
-            f"grant {grant} to this user is still being settled with an outer system: settle it first, then erase",
-            grant_id=str(grant),
+            f"these grants to this user are still being settled with an outer system: {', '.join(named)}. A call may be "
+            "repeated, and then says the very same, with the user's id: settle them first, then erase",
+            grants=named,
         )
     renaming = erasure.Renaming(user_id, pseudonym, id_part(user_id), id_part(pseudonym), activity_codes)
     deleted = erasure.delete(conn, user_id)

@@ -177,10 +177,11 @@ def _address_problems(runtime: Runtime, said: Provider) -> Iterator[dict[str, st
 
 
 def _reached(runtime: Runtime, provider: Provider) -> Seen:
-    # HEAD asks for nothing (RFC 9110, 9.2.1): whatever the answer, name, allow-list, connection and TLS are good.
+    # HEAD asks for nothing (RFC 9110, 9.2.1): whatever the answer, name, allow-list, connection and TLS are good. The
+    # connection is not used again, for some answer HEAD with a body, which would be taken for the next answer.
     try:
         reply = runtime.gateways.outbound.request(
-            "HEAD", provider.url, headers={}, deadline_s=provider.timeout_ms / 1_000
+            "HEAD", provider.url, headers={"Connection": "close"}, deadline_s=provider.timeout_ms / 1_000
         )
     except GatewayError as error:
         return Seen("url", ok=False, text=error.message)

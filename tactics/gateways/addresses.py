@@ -7,7 +7,7 @@ two readers of it can differ, and what a name resolves to is checked before anyt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -15,6 +15,8 @@ from tactics.errors import BadInput, GatewayError
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Gives the IP addresses of a name, for a port."""
 
 MOST_CHARACTERS = 2_048
 _MOST_IN_A_NAME = 253  # RFC 1035, 2.3.4
@@ -83,7 +85,7 @@ class _Entry:
         if (self.scheme, self.port) != (target.scheme, target.port):
             return False
         if self.wild:
-            return target.host.endswith(f".{self.host}") and _literal(target.host) is None
+            return target.host.endswith(f".{self.host}")
         return target.host == self.host
 
 

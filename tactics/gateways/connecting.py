@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import httpcore
 
-from tactics.gateways.addresses import AllowList, Target
+from tactics.gateways.addresses import AllowList, Resolve, Target
 
 KEPT_OPEN_S = 5.0
 """A connection that nobody used for so long is closed: the other side may be about to do so."""
-
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 def make_pool(allowed: AllowList, resolve: Resolve | None) -> httpcore.AsyncConnectionPool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent import futures
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tactics.config import Settings
 from tactics.errors import BadInput, GatewayError
-from tactics.gateways.addresses import AllowList, Blocked, Target
+from tactics.gateways.addresses import AllowList, Blocked, Resolve, Target
 from tactics.gateways.beside import LoopBeside
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ MOST_BYTES = 256 * 1024
 _GRACE_S = 1.0
 _OURS = {"user-agent": "tactics", "accept-encoding": "identity"}
 _SENDING = "http11.send_request_headers.started"
-
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ class Outbound:
             target = self._allowed.target(url)
         except BadInput as error:
             raise Blocked(error.message) from None
-        asked = self._beside.start(self._ask(method, target, headers, body, deadline_s))
+        asked = self._beside.start(self._ask(_Call(method, target, headers, body, deadline_s)))
         try:
             return asked.result(deadline_s + _GRACE_S)
         except futures.TimeoutError:
@@ -121,60 +119,54 @@ class Outbound:
         pool, self._pool = self._pool, None
         self._beside.close(pool.aclose() if pool is not None else None)
 
-    async def _ask(
-        self, method: str, target: Target, headers: Mapping[str, str], body: bytes | None, deadline_s: float
-    ) -> Reply:
-        call = _Call()
+    async def _ask(self, call: _Call) -> Reply:
+        # Not before it is needed: commands that call nobody start sooner without.
+        from tactics.gateways.connecting import make_pool
+
+        if self._pool is None:
+            self._pool = make_pool(self._allowed, self._resolve)
         try:
             # In the loop and not in the thread that waits: whether anything was sent is told after all has ended.
-            async with asyncio.timeout(deadline_s):
-                return await self._exchange(call, method, target, headers, body, deadline_s)
+            async with asyncio.timeout(call.deadline_s):
+                return await call.exchange(self._pool)
         except GatewayError:
             raise
         except TimeoutError:
-            call.fail(f"no answer within {deadline_s:g} s")
+            call.fail(f"no answer within {call.deadline_s:g} s")
         except Exception as error:  # noqa: BLE001  # whatever it was, whoever asked has to know whether it may have arrived
             said = "" if call.sending else f": {error}"[:200]
             call.fail(f"{type(error).__name__}{said}")
 
-    async def _exchange(
-        self,
-        call: _Call,
-        method: str,
-        target: Target,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        deadline_s: float,
-    ) -> Reply:
-        # Not before it is needed: commands that call nobody start sooner without.
-        from tactics.gateways.connecting import make_pool, url_of
 
-        if self._pool is None:
-            self._pool = make_pool(self._allowed, self._resolve)
-        named = {name.lower(): value for name, value in headers.items()}
-        sent = list({**named, **_OURS, "host": target.host_header}.items())
-        extensions = {"trace": call.note, "timeout": {"connect": deadline_s}}
-        text = bytearray()
-        async with self._pool.stream(
-            method, url_of(target), headers=sent, content=body, extensions=extensions
-        ) as response:
-            call.status = response.status
+@dataclass(slots=True)
+class _Call:
+    """A call, and how far it has come."""
+
+    method: str
+    target: Target
+    headers: Mapping[str, str]
+    body: bytes | None
+    deadline_s: float
+    sending: bool = False
+    status: int | None = None
+
+    async def exchange(self, pool: AsyncConnectionPool) -> Reply:
+        from tactics.gateways.connecting import url_of
+
+        named = {name.lower(): value for name, value in self.headers.items()}
+        sent = list({**named, **_OURS, "host": self.target.host_header}.items())
+        extensions = {"trace": self._note, "timeout": {"connect": self.deadline_s}}
+        url, text = url_of(self.target), bytearray()
+        async with pool.stream(self.method, url, headers=sent, content=self.body, extensions=extensions) as response:
+            self.status = response.status
             async for chunk in response.aiter_stream():
                 text += chunk
                 if len(text) > MOST_BYTES:
                     raise Unclear(f"the answer is longer than {MOST_BYTES} bytes", response.status)
-            told = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
-            return Reply(response.status, told, bytes(text))
+        told = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+        return Reply(response.status, told, bytes(text))
 
-
-class _Call:
-    """How far a call has come."""
-
-    def __init__(self) -> None:
-        self.sending = False
-        self.status: int | None = None
-
-    async def note(self, event: str, _: Mapping[str, Any]) -> None:
+    async def _note(self, event: str, _: Mapping[str, Any]) -> None:
         """Take note of what httpcore does, from its extension `trace`."""
         if event == _SENDING:
             self.sending = True

@@ -15,7 +15,15 @@ from sqlalchemy import Connection, Table, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
-from tactics.store.tables import asset, event, execution, grant_record, instance
+from tactics.store.tables import (
+    asset,
+    event,
+    execution,
+    grant_record,
+    instance,
+    outside_grant,
+    provider_attempt,
+)
 
 _HOLD_USERS = ("user_profile", "user_action", "user_item", "event", "instance", "execution", "grant_record")
 _ANYTHING = " OR ".join(f"EXISTS (SELECT FROM {table} WHERE user_id = :user)" for table in _HOLD_USERS)
@@ -33,8 +41,8 @@ _RESERVE_INSTANCES = text(
     " ON CONFLICT DO NOTHING"
 )
 _LOCK_INSTANCES = text("SELECT activity_code FROM instance WHERE user_id = :user ORDER BY activity_code FOR UPDATE")
-_OPEN_GRANT = text(
-    "SELECT id FROM grant_record WHERE user_id = :user AND state IN ('pending', 'unknown', 'parked') LIMIT 1"
+_OPEN_GRANTS = text(
+    "SELECT id FROM grant_record WHERE user_id = :user AND state IN ('pending', 'unknown', 'parked') ORDER BY created_at"
 )
 # A rebuild of recall goes on after the user that it has reached: now after the one before.
 _LEAVE_REBUILD = text(
@@ -70,6 +78,9 @@ _GRANT = {
     "reason": "NULL",
 }
 _ASSET = {"user_id": _NAME, "reference": "NULL"}  # an order, from which its buyer is known elsewhere
+# Settled, it is never sent again; by its reference the provider knows whose it is.
+_OUTSIDE = {"user_id": _NAME, "body": "''", "drafts": "'[]'::jsonb", "reference": "NULL"}
+_ATTEMPT = {"user_id": _NAME}
 _OUTBOX = (
     "UPDATE outbox SET payload = payload || jsonb_build_object('user_id', CAST(:pseudonym AS text)),"
     " key = coalesce((payload ->> 'activity') || ':' || CAST(:pseudonym AS text) || ':' || (payload ->> 'will_send_count'),"
@@ -118,9 +129,9 @@ def _moving(table: Table, changes: Mapping[str, str], where: str) -> str:
     )
 
 
-def _copying(table: Table, changes: Mapping[str, str]) -> str:
+def _copying(table: Table, changes: Mapping[str, str], where: str) -> str:
     names, values = _columns(table, changes)
-    return f"INSERT INTO {table.name} ({names}) SELECT {values} FROM {table.name} WHERE {_LOCKED}"  # noqa: S608  # as above
+    return f"INSERT INTO {table.name} ({names}) SELECT {values} FROM {table.name} WHERE {where}"  # noqa: S608  # as above
 
 
 def _changing(table: Table, changes: Mapping[str, str], where: str) -> str:
@@ -132,9 +143,10 @@ def _changing(table: Table, changes: Mapping[str, str], where: str) -> str:
 _MADE_HERE = "user_id = :user AND starts_with(source, 'tactics.behaviour:')"
 _ELSEWHERE = "user_id = :user AND NOT starts_with(source, 'tactics.behaviour:')"
 _LOCKED = "user_id = :user AND activity_code = ANY (:codes)"
+_OF_GRANTS = f"user_id = :user AND grant_id IN (SELECT id FROM grant_record WHERE {_LOCKED})"  # noqa: S608  # as above
 # Events come first: what is routed or answered from then on has an event of its own, which counts as done afterwards, with
-# its executions; one that is not routed yet has a lock ahead of it that is held here. Assets name their grant, which
-# cannot go before them: its copy comes first.
+# its executions; one that is not routed yet has a lock ahead of it that is held here. Assets name their grant, and attempts
+# what they settled of it, which cannot go before them: copies come first.
 _MOVES = (
     ("event", _moving(event, _EVENT, f"{_MADE_HERE} AND routed_at IS NOT NULL")),
     ("event", _changing(event, _EVENT, f"{_ELSEWHERE} AND routed_at IS NOT NULL")),
@@ -148,11 +160,17 @@ _MOVES = (
         ),
     ),
     ("instance", _moving(instance, _INSTANCE, f"{_LOCKED} AND epoch > 0")),
-    ("grant_record", _copying(grant_record, _GRANT)),
+    ("grant_record", _copying(grant_record, _GRANT, _LOCKED)),
+    ("outside_grant", _copying(outside_grant, _OUTSIDE, _OF_GRANTS)),
+    ("provider_attempt", _moving(provider_attempt, _ATTEMPT, _OF_GRANTS)),
     ("asset", _moving(asset, _ASSET, _LOCKED)),
     ("outbox", _OUTBOX),
 )
-_AFTERWARDS = (f"DELETE FROM grant_record WHERE {_LOCKED}", f"DELETE FROM instance WHERE {_LOCKED}")  # noqa: S608  # as above
+_AFTERWARDS = (
+    f"DELETE FROM outside_grant WHERE {_OF_GRANTS}",  # noqa: S608  # as above
+    f"DELETE FROM grant_record WHERE {_LOCKED}",  # noqa: S608  # as above
+    f"DELETE FROM instance WHERE {_LOCKED}",  # noqa: S608  # as above
+)
 
 
 def known(conn: Connection, user_id: str) -> bool:
@@ -181,9 +199,9 @@ def lock_instances(conn: Connection, user_id: str) -> list[str]:
     return list(conn.execute(_LOCK_INSTANCES, {"user": user_id}).scalars())
 
 
-def open_grant(conn: Connection, user_id: str) -> UUID | None:
-    """Give a grant to the user that an outer system has not settled yet; its id is the one that system knows it by."""
-    return conn.execute(_OPEN_GRANT, {"user": user_id}).scalar_one_or_none()
+def open_grants(conn: Connection, user_id: str) -> list[UUID]:
+    """Give the grants to the user that an outer system has not settled yet; their ids are those it knows them by."""
+    return list(conn.execute(_OPEN_GRANTS, {"user": user_id}).scalars())
 
 
 def delete(conn: Connection, user_id: str) -> dict[str, int]:

@@ -185,17 +185,6 @@ def find(conn: Connection, grant_id: UUID) -> GrantRow | None:
     return GrantRow(*row) if row else None
 
 
-def of_activity(
-    conn: Connection, *, activity_code: str | None, user_id: str | None, state: str | None, limit: int
-) -> Sequence[GrantRow]:
-    """List grants, newest first, by any of activity, user and state."""
-    query = select(*_COLUMNS).order_by(grant_record.c.created_at.desc()).limit(limit)
-    for column, value in (("activity_code", activity_code), ("user_id", user_id), ("state", state)):
-        if value is not None:
-            query = query.where(grant_record.c[column] == value)
-    return [GrantRow(*row) for row in conn.execute(query)]
-
-
 def set_usable(conn: Connection, user_id: str, grant_id: UUID, *, usable: bool, released: bool = False) -> None:
     """Record whether any asset of a grant is usable; `released` exempts it from one-usable-grant-an-instance."""
     values: dict[str, Any] = {"usable": usable}

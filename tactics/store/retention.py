@@ -96,6 +96,11 @@ _CODES = text(
     f"DELETE FROM benefit_code WHERE activity_code = :code AND asset_id IN (SELECT id FROM asset {_THEIRS})"  # noqa: S608  # our own words
 ).bindparams(bindparam("users", type_=ARRAY(Text)))
 _ASSETS = text(f"DELETE FROM asset {_THEIRS}").bindparams(bindparam("users", type_=ARRAY(Text)))  # noqa: S608  # as above
+_OF_THEIRS = f"WHERE user_id = ANY (:users) AND grant_id IN (SELECT id FROM grant_record {_THEIRS})"  # noqa: S608  # as above
+_ATTEMPTS, _OUTSIDE = (
+    text(f"DELETE FROM {table} {_OF_THEIRS}").bindparams(bindparam("users", type_=ARRAY(Text)))  # noqa: S608  # as above
+    for table in ("provider_attempt", "outside_grant")
+)
 # What was granted of a limited stock is moved out of it: what remains stays what it is.
 _GRANTS = text(
     f"WITH gone AS (DELETE FROM grant_record {_THEIRS} RETURNING state, lines), taken AS ("  # noqa: S608  # as above
@@ -224,6 +229,9 @@ def delete_grants(conn: Connection, code: str, cutoff: datetime) -> dict[str, in
     conn.execute(_MARK, {"code": code})
     codes = conn.execute(_CODES, theirs).rowcount
     assets = conn.execute(_ASSETS, theirs).rowcount
+    attempts = conn.execute(_ATTEMPTS, theirs).rowcount
+    outside = conn.execute(_OUTSIDE, theirs).rowcount
     grants, _ = conn.execute(_GRANTS, {**theirs, "reason": REASON}).one()
     conn.execute(_COUNTERS, {"code": code})
-    return {"grant_record": grants, "asset": assets, **({"benefit_code": codes} if codes else {})}
+    more = {"benefit_code": codes, "outside_grant": outside, "provider_attempt": attempts}
+    return {"grant_record": grants, "asset": assets, **{table: rows for table, rows in more.items() if rows}}

@@ -98,6 +98,7 @@ activity = _table(
     ),
     CheckConstraint("status IN ('draft', 'live', 'paused')", name="status"),
     CheckConstraint("starts_at < ends_at", name="schedule"),
+    Index("ix_activity_tripped", "tripped_at", postgresql_where=text("tripped_at IS NOT NULL")),
 )
 
 activity_version = _table(

@@ -47,7 +47,30 @@ class DeliveryRow:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Deliveries that are still to come; the age of the oldest in seconds, 0 where nothing waits; and those parked."""
+
+    count: int
+    oldest_s: float
+    parked: int
+
+
 _OF = webhook_delivery.c
+_MOST_COUNTED = 100_000
+# The first of each endpoint, by an index: a large backlog is not made worse by being looked at.
+_WAITING = Statement("""
+    SELECT (SELECT count(*) FROM (
+               SELECT FROM webhook_delivery JOIN webhook_endpoint ON endpoint_id = id AND enabled
+               WHERE next_attempt_at IS NOT NULL LIMIT $1::int) AS waiting),
+           coalesce((SELECT greatest(0, extract(epoch FROM clock_timestamp() - min(oldest.created_at)))::float8
+            FROM webhook_endpoint CROSS JOIN LATERAL (
+                SELECT created_at FROM webhook_delivery
+                WHERE endpoint_id = id AND next_attempt_at IS NOT NULL ORDER BY outbox_id LIMIT 1
+            ) AS oldest WHERE enabled), 0),
+           (SELECT count(*) FROM (
+               SELECT FROM webhook_delivery WHERE parked_reason IS NOT NULL LIMIT $1::int) AS parked)
+""")
 # What is under way counts against the most of its endpoint until its claim ends; one that failed last is only tried
 # with one at a time.
 _CLAIM = Statement("""
@@ -219,6 +242,11 @@ def counts(conn: Connection) -> dict[str, dict[str, int]]:
         .group_by(_OF.endpoint_id)
     )
     return {row.endpoint_id: {"waiting": row.waiting, "parked": row.parked} for row in conn.execute(query)}
+
+
+def waiting(conn: Connection) -> Waiting:
+    """Give what waits for endpoints that are enabled, and what was given up on."""
+    return Waiting(*_WAITING.one(conn, _MOST_COUNTED))
 
 
 def _these(claims: Sequence[DeliveryClaim]) -> ColumnElement[bool]:

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from tests.chaos.history import History
 from tests.chaos.house import House
+from tests.chaos.pace import Pace
 from tests.chaos.plan import Fault
 from tests.chaos.proxy import Proxy
 from tests.chaos.servers import Servers
@@ -45,34 +46,32 @@ class Faults:
             "clock_jump": lambda _: False,
         }
 
-    def run(self, begun: float) -> None:
+    def run(self, pace: Pace) -> None:
         """Carry the plan out, and leave nothing stopped.
 
         Args:
-            begun: when the phase began, by the monotonic clock.
+            pace: the clock.
         """
         with ThreadPoolExecutor(8) as pool:
             for fault in self.plan:
-                self._go_on(until=begun + fault.at_s)
+                while pace.now() < fault.at_s:
+                    self._let_go_on()
                 pool.submit(self._do, fault)
-            while self._stopped:
-                self._go_on(until=time.monotonic() + _LOOK_S)
+        while self._stopped:
+            self._let_go_on()
         if self.troubles:
             raise self.troubles[0]
 
-    def _go_on(self, until: float) -> None:
-        """Wait; meanwhile, let go on who was stopped for long enough."""
-        while True:
-            with self._lock:
-                ready = [pid for pid, at in self._stopped.items() if at <= time.monotonic()]
-                for pid in ready:
-                    del self._stopped[pid]
+    def _let_go_on(self) -> None:
+        """Let go on who was stopped for long enough, and take a breath."""
+        with self._lock:
+            ready = [pid for pid, at in self._stopped.items() if at <= time.monotonic()]
             for pid in ready:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
-            if time.monotonic() >= until:
-                return
-            time.sleep(min(_LOOK_S, max(0.0, until - time.monotonic())))
+                del self._stopped[pid]
+        for pid in ready:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        time.sleep(_LOOK_S)
 
     def _do(self, fault: Fault) -> None:
         try:
@@ -82,7 +81,9 @@ class Faults:
             return
         with self._lock:
             (self.done if happened else self.skipped)[fault.kind] += 1
-        self.history.note("fault", happened=happened, **{"fault" if k == "kind" else k: v for k, v in fault.to_json().items()})
+        self.history.note(
+            "fault", happened=happened, **{"fault" if k == "kind" else k: v for k, v in fault.to_json().items()}
+        )
 
     def _chosen(self, fault: Fault) -> int | None:
         end = time.monotonic() + _PATIENCE_S

@@ -9,18 +9,20 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from tests.chaos.asking import LOST, ask
 from tests.chaos.history import History
-from tests.chaos.scene import BOUGHT, SOURCE, Script, Sent, Visited
+from tests.chaos.pace import Pace
+from tests.chaos.scene import BOUGHT, EARLY, SOURCE, Script, Sent, Visited
 
-_AT_ONCE = 48
-_LONGEST_WAIT_S = 2.0
-_TRIES = 10
-_OK, _ACCEPTED, _BUSY = 200, 202, 409
+_AT_ONCE = 64
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 4.0
+_TRIES, _LOOK_S = 10, 0.05
+_OK, _ACCEPTED, _BUSY, _TOO_MANY, _OUR_FAULT = 200, 202, 409, 429, 500
 CLOUDEVENT, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 # How many events of those that are due together go in one request.
 _BATCHES = (1, 1, 1, 10)
@@ -29,47 +31,57 @@ _BATCHES = (1, 1, 1, 10)
 class Clients:
     """All clients of a run, in one event loop."""
 
-    def __init__(self, seed: int, script: Script, ports: Sequence[int], history: History) -> None:
-        """Know what to ask, and where."""
+    def __init__(self, seed: int, script: Script, ports: Sequence[int], key: str, history: History) -> None:
+        """Know what to ask, and where, and the API key to do it with."""
+        self._key = key
         self.script, self.ports, self.history = script, ports, history
         self.answered: Counter[str] = Counter()
         self._rng = random.Random(f"clients of {seed}")  # noqa: S311  # to be repeated
-        self._begun, self._begun_at = 0.0, 0.0
-        self._give_up_at = 0.0
+        self._opened_at = time.time()
+        self._give_up_at = float("inf")
         self._places = asyncio.Semaphore(_AT_ONCE)
 
-    async def run(self, seconds: float, patience_s: float, begun: Callable[[], None]) -> None:
+    async def run(self, pace: Pace, patience_s: float) -> None:
         """Do what the script says.
 
         Args:
-            seconds: of the fault phase.
-            patience_s: how long after it clients go on trying.
-            begun: called as the first second begins.
+            pace: the clock.
+            patience_s: how long after the last of it clients go on trying.
         """
-        self._begun, self._begun_at = time.monotonic(), time.time()
-        self._give_up_at = self._begun + seconds + patience_s
-        begun()
+        self._places = asyncio.Semaphore(_AT_ONCE)  # each event loop has its own
+        todo: list[tuple[float, Callable[[], Coroutine[Any, Any, None]]]] = [
+            *((due_s, partial(self._send, batch)) for due_s, batch in self._batches(early=False)),
+            *((visit.at_s, partial(self._visit_and_use, visit)) for visit in self.script.visits),
+        ]
         async with asyncio.TaskGroup() as group:
-            for due_s, batch in self._batches():
-                group.create_task(self._send_at(due_s, batch))
-            for visit in self.script.visits:
-                group.create_task(self._visit_at(visit))
+            for due_s, begin in sorted(todo, key=lambda one: one[0]):
+                while (left := due_s - pace.now()) > 0:  # noqa: ASYNC110  # a clock tells nobody that it went on
+                    await asyncio.sleep(min(left, _LOOK_S))
+                group.create_task(begin())
+            self._give_up_at = time.monotonic() + patience_s
 
-    def _batches(self) -> list[tuple[float, list[Sent]]]:
-        sends = sorted((at, event.number, event) for event in self.script.events for at in event.sent_s)
+    async def come_early(self) -> None:
+        """Send what comes before anything fails."""
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            for _, batch in self._batches(early=True):
+                group.create_task(self._send(batch))
+
+    def _batches(self, *, early: bool) -> list[tuple[float, list[Sent]]]:
+        sends = sorted(
+            (at, event.number, event) for event in self.script.events for at in event.sent_s if (at == EARLY) == early
+        )
         found, position = [], 0
         while position < len(sends):
             # One event has one place in a batch.
-            some = {number: (at, event) for at, number, event in sends[position : position + self._rng.choice(_BATCHES)]}
+            some = {
+                number: (at, event) for at, number, event in sends[position : position + self._rng.choice(_BATCHES)]
+            }
             position += len(some)
             found.append((max(at for at, _ in some.values()), [event for _, event in some.values()]))
         return found
 
-    async def _until(self, at_s: float) -> None:
-        await asyncio.sleep(max(0.0, self._begun + at_s - time.monotonic()))
-
-    async def _send_at(self, due_s: float, events: Sequence[Sent]) -> None:
-        await self._until(due_s)
+    async def _send(self, events: Sequence[Sent]) -> None:
         messages = [self._message(one) for one in events]
         body, kind = (messages[0], CLOUDEVENT) if len(messages) == 1 else (messages, BATCH)
         await self._send_until_acknowledged(messages, body, kind)
@@ -85,7 +97,7 @@ class Clients:
                 for message, verdict in zip(messages, verdicts, strict=True):
                     self._note_event(message, verdict["status"], tries)
                 return
-            if status not in {LOST, 429} and status < 500:  # noqa: PLR2004  # as HTTP has them
+            if _definite(status):
                 for message in messages:
                     self._note_event(message, f"refused {status}", tries)
                 return
@@ -105,7 +117,7 @@ class Clients:
         )
 
     def _message(self, event: Sent) -> dict[str, Any]:
-        happened = datetime.fromtimestamp(self._begun_at + min(event.happened_s, event.sent_s[0]), UTC)
+        happened = datetime.fromtimestamp(self._opened_at + min(event.happened_s, event.sent_s[0]), UTC)
         data: dict[str, Any] = {"user_id": event.user_id}
         data |= {"rule_key": BOUGHT} if event.type == "behaviour" else {"action": event.type, "item_id": "7"}
         kind = "behaviour" if event.type == "behaviour" else "action"
@@ -121,15 +133,14 @@ class Clients:
             "data": data,
         }
 
-    async def _visit_at(self, visit: Visited) -> None:
-        await self._until(visit.at_s)
+    async def _visit_and_use(self, visit: Visited) -> None:
         if visit.twin:
-            answers = await asyncio.gather(self._visit(visit), self._visit(visit))
+            answer, _ = await asyncio.gather(self._visit(visit), self._visit(visit))
         else:
-            answers = [await self._visit(visit)]
-        shown = [asset for answer in answers[:1] if answer for part in answer["results"] for asset in part["assets"]]
+            answer = await self._visit(visit)
+        shown = [asset for part in answer["results"] for asset in part["assets"]] if answer else []
         for asset in shown:
-            await self._use(visit, asset["id"] if "id" in asset else asset["asset_id"])
+            await self._use(visit, asset["asset_id"])
 
     async def _visit(self, visit: Visited) -> dict[str, Any] | None:
         """Visit with one key until there is an answer."""
@@ -146,7 +157,7 @@ class Clients:
             if status == _OK:
                 found: dict[str, Any] = answer
                 return found
-            if status not in {LOST, _BUSY, 429} and status < 500:  # noqa: PLR2004  # as HTTP has them
+            if status != _BUSY and _definite(status):
                 return None
             if time.monotonic() > self._give_up_at:
                 return None
@@ -181,13 +192,19 @@ class Clients:
             self.history.note(
                 "change", asset_id=asset_id, change=change, status=status, now=(answer or {}).get("status")
             )
-            if status not in {LOST, 429} and status < 500:  # noqa: PLR2004  # as HTTP has them
+            if _definite(status):
                 return
             await self._wait(tries)
 
     async def _ask(self, method: str, path: str, body: Any, headers: dict[str, str] | None = None) -> tuple[int, Any]:
         async with self._places:
-            return await ask(self._rng.choice(self.ports), method, path, body, headers=headers)
+            told = {"Authorization": f"Bearer {self._key}", **(headers or {})}
+            return await ask(self._rng.choice(self.ports), method, path, body, headers=told)
 
     async def _wait(self, tries: int) -> None:
-        await asyncio.sleep(min(_LONGEST_WAIT_S, 0.05 * 2**tries) * self._rng.uniform(0.5, 1.0))
+        await asyncio.sleep(min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**tries) * self._rng.uniform(0.5, 1.0))
+
+
+def _definite(status: int) -> bool:
+    """Tell whether asking the same again could not help."""
+    return status not in {LOST, _TOO_MANY} and status < _OUR_FAULT

@@ -8,9 +8,7 @@ from typing import Any, Literal
 
 from tests.chaos.shape import Shape
 
-Kind = Literal[
-    "kill", "stop", "cut", "drop_reply", "stall", "valkey_kill", "flush", "postgres_stop", "clock_jump"
-]
+Kind = Literal["kill", "stop", "cut", "drop_reply", "stall", "valkey_kill", "flush", "postgres_stop", "clock_jump"]
 POSTGRES, VALKEY = "postgres", "valkey"
 SERVERS = (POSTGRES, VALKEY)
 KILLED = ("worker", "child", "api")

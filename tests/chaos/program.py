@@ -5,6 +5,7 @@ Also the Celery app of the workers and of beat: `celery -A tests.chaos.program`.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,21 @@ from typing import Any
 from tactics import worker
 from tactics.celery_app import TacticsApp
 
+_IMPORTED = (
+    "celery.apps.beat",
+    "celery.apps.worker",
+    "celery.bin.celery",
+    "celery.concurrency.prefork",
+    "celery.worker.consumer",
+    "kombu.transport.redis",
+    "tactics.api.server",
+    "tactics.cli.app",
+    "tactics.cli.attach",
+    "tactics.cli.listening",
+    "tactics.cli.together",
+    "uvicorn.loops.uvloop",
+    "uvicorn.supervisors",
+)
 BROKEN, VISIBILITY = "TACTICS_CHAOS_BROKEN", "TACTICS_CHAOS_VISIBILITY_TIMEOUT_S"
 
 
@@ -43,24 +59,8 @@ def run(argv: Sequence[str]) -> None:
 
 def import_everything() -> None:
     """Import what any of the programs will, so that a fork has it."""
-    import celery.apps.beat
-    import celery.apps.worker
-    import celery.bin.celery
-    import celery.bin.worker
-    import celery.concurrency.prefork
-    import celery.worker.consumer
-    import celery.worker.worker
-    import kombu.transport.redis
-    import uvicorn.loops.uvloop
-    import uvicorn.main
-    import uvicorn.supervisors
-
-    import tactics.api.server
-    import tactics.cli.app
-    import tactics.cli.attach
-    import tactics.cli.listening
-    import tactics.cli.together
-    import tactics.flows  # noqa: F401  # as all of these
+    for name in _IMPORTED:
+        importlib.import_module(name)
 
 
 def __getattr__(name: str) -> Any:

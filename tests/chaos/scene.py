@@ -13,6 +13,9 @@ from tests.chaos.shape import Shape
 BOUGHT = "chaos_bought"
 SOURCE = "shop"
 PER_USER = 3
+EARLY = -1.0
+"""When an event is sent that comes before anything fails: half of the users are known to the shop by then."""
+_OFTEN = 0.8
 VALUE = 500
 # Channel, share of the visits, whether only the best activity is asked for, and the activities that answer there.
 SLOTS: Sequence[tuple[str, float, bool, tuple[str, ...]]] = (
@@ -21,7 +24,6 @@ SLOTS: Sequence[tuple[str, float, bool, tuple[str, ...]]] = (
     ("popup", 0.15, True, ("better", "lesser")),
     ("wallet", 0.30, False, ("outside",)),
 )
-PREPARED = ("stocked", "better", "lesser", "outside")
 _LASTS = {"from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}
 
 
@@ -71,17 +73,21 @@ def write_script(seed: int, shape: Shape) -> Script:
     """Write down what happens in a run."""
     rng = random.Random(f"load of {seed}")  # noqa: S311  # to be repeated
     users = [f"u{number:05}" for number in range(shape.users)]
+    # Whoever comes for the first time comes in time: the others make up for it.
+    late_share = shape.reordered / (1 - shape.users / shape.events)
+    early = users[: len(users) // 2]
     end = 0.95 * shape.seconds
     events = []
     for number in range(shape.events):
         at = rng.uniform(0, end)
-        late = rng.uniform(1, 20) if rng.random() < shape.reordered else 0.0
+        late = rng.uniform(1, 20) if rng.random() < late_share else 0.0
         first = min(end, at + late)
         again = (min(end, first + rng.choice((0.0, 0.05, 5.0)) * rng.random()),) * (rng.random() < shape.duplicated)
-        kind = rng.choices(("purchase", "view", "behaviour"), (3, 3, 4))[0]
-        # Everybody is prepared before long; who comes too early is told so.
+        kind = rng.choices(("purchase", "view", "behaviour"), (3, 6, 1))[0]
         user = users[number] if number < len(users) else rng.choice(users)
-        if number < len(users):
+        if number < len(early):
+            kind, first = "behaviour", EARLY
+        elif number < len(users):
             kind, first = "behaviour", first / 4
         events.append(Sent(number, kind, user, at, (first, *again)))
     visits = []
@@ -91,17 +97,18 @@ def write_script(seed: int, shape: Shape) -> Script:
         channel, best = rng.choices(slots, shares)[0]
         then = rng.choices(("redeem", "release", "claim", "keep"), (75, 10, 5, 10))[0]
         at = rng.uniform(0.05 * end, end)
-        visits.append(Visited(number, rng.choice(users), channel, best, at, rng.random() < 0.1, then))  # noqa: PLR2004
+        user = rng.choice(early if rng.random() < _OFTEN else users)
+        visits.append(Visited(number, user, channel, best, at, rng.random() < 0.1, then))
     return Script(events, visits)
 
 
-def documents(script: Script, shape: Shape, provider: str | None) -> list[dict[str, Any]]:
+def documents(script: Script, shape: Shape, provider: str) -> list[dict[str, Any]]:
     """Give the activities, their stock and budgets short of what the script asks for.
 
     Args:
         script: what is asked for.
         shape: by how much they fall short.
-        provider: who gives the outside benefit; None: we do.
+        provider: who gives the outside benefit.
     """
 
     def short(channel: str, share: float = 1.0) -> int:
@@ -111,15 +118,15 @@ def documents(script: Script, shape: Shape, provider: str | None) -> list[dict[s
     bought = {"block": "pbb.condition.amount_at_least", "params": {"amount": count, "amount_at": 1}}
     prepared = {"prepare": [BOUGHT]}
     per_user = {"per_user": PER_USER, "per_day": 10_000_000}
-    outside = {"provider": provider} if provider else {}
+    outside = {"provider": provider}
     return [
         {
             **_document("stocked", "home", {"stock": short("home")}, prepare=[BOUGHT], limits=per_user),
             "behaviour_rules": {BOUGHT: {"rule": bought}},
         },
         _document("unlocked", "cart", {}, lock=False, limits={"budget_minor": VALUE * short("cart")}),
-        _document("better", "popup", {"stock": short("popup", 0.5)}, **prepared, priority=10, limits=per_user),
-        _document("lesser", "popup", {"stock": short("popup", 0.5)}, **prepared, limits={"per_user": PER_USER}),
+        _document("better", "popup", {"stock": short("popup", 0.5)}, priority=10, limits=per_user),
+        _document("lesser", "popup", {"stock": short("popup", 0.5)}, limits={"per_user": PER_USER}),
         _document("outside", "wallet", {"stock": short("wallet"), **outside}, **prepared, limits=per_user),
     ]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
+import resource
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,17 @@ from tests.chaos.faults import Faults
 from tests.chaos.history import History
 from tests.chaos.house import House, zygote_of
 from tests.chaos.load import Clients
+from tests.chaos.pace import Pace
 from tests.chaos.plan import POSTGRES, VALKEY, make_plan
 from tests.chaos.proxy import proxying
 from tests.chaos.scene import write_script
 from tests.chaos.servers import Servers, running_servers
 from tests.chaos.shape import Shape
 from tests.chaos.system import Tactics, Ways, connected, ready
+from tests.provider.fixtures import simulating
 
 _START_S = 60.0
-CLIENTS, DATABASE = "clients.jsonl", "database.jsonl"
+CLIENTS, DATABASE, PROVIDER = "clients.jsonl", "database.jsonl", "provider.jsonl"
 
 
 @dataclass
@@ -61,7 +64,9 @@ class Result:
             "starts": self.starts,
             "figures": self.figures,
             "seconds": {name: round(value, 1) for name, value in self.seconds.items()},
-            "findings": [{"check": one.check, "category": one.category, "text": one.text} for one in self.findings[:50]],
+            "findings": [
+                {"check": one.check, "category": one.category, "text": one.text} for one in self.findings[:50]
+            ],
         }
 
 
@@ -77,12 +82,20 @@ def run_seed(shape: Shape, seed: int, home: Path, broken: str | None = None) -> 
     begun = time.monotonic()
     script, ways = write_script(seed, shape), Ways()
     clients_file = History(home / CLIENTS)
-    with running_servers(home / "servers") as servers:
+    outside = simulating(
+        home / PROVIDER,
+        seed=seed,
+        commit_then_timeout=shape.provider_times_out,
+        error_500=shape.provider_breaks,
+        reset=shape.provider_breaks,
+        refuse=shape.provider_refuses,
+    )
+    with running_servers(home / "servers") as servers, outside as simulated:
         ports = {
             POSTGRES: (ways.postgres, make_url(servers.database_url).port or 0),
             VALKEY: (ways.valkey, make_url(servers.redis_url).port or 0),
         }
-        system = Tactics(shape, home, ways, broken)
+        system = Tactics(shape, home, ways, simulated, broken)
         with (
             zygote_of(system.program, home / "zygote.log", dict(os.environ)) as zygote,
             proxying(ports, home / "proxy.log") as proxy,
@@ -91,12 +104,14 @@ def run_seed(shape: Shape, seed: int, home: Path, broken: str | None = None) -> 
             clients_file.note("setup", seed=seed, activities=documents)
             house = House(zygote, system.members(servers), home)
             faults = Faults(make_plan(seed, shape), house, proxy, servers, clients_file)
-            clients = Clients(seed, script, system.ports, clients_file)
+            clients = Clients(seed, script, system.ports, system.key, clients_file)
             house.start()
             try:
                 _wait(lambda: ready(system.ports), "every API to answer")
+                asyncio.run(clients.come_early())
+                _settle(system, servers, _START_S)
                 started = time.monotonic()
-                _play(shape, clients, faults)
+                _play(system, servers, clients, faults)
                 played = time.monotonic()
                 settled = _settle(system, servers, shape.patience_s)
             finally:
@@ -105,28 +120,30 @@ def run_seed(shape: Shape, seed: int, home: Path, broken: str | None = None) -> 
         clients_file.close()
         with connected(servers.database_url) as conn:
             history.dump(conn, home / DATABASE)
-    findings, figures = check(history.lines(home / CLIENTS), history.lines(home / DATABASE))
+    findings, figures = check(*(history.lines(home / name) for name in (CLIENTS, DATABASE, PROVIDER)))
     checked = time.monotonic()
     seconds = {"start": started - begun, "faults": played - started, "settle": settled.took_s, "whole": checked - begun}
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds["processors"] = spent.ru_utime + spent.ru_stime
     accepted = figures.pop("accepted", 0)
     figures |= {"planned_events": len(script.events), "events_per_s": round(accepted / (played - started), 1)}
-    return Result(seed, accepted, faults.done, faults.skipped, findings, clients.answered, seconds, house.starts, figures)
+    return Result(
+        seed, accepted, faults.done, faults.skipped, findings, clients.answered, seconds, house.starts, figures
+    )
 
 
-def _play(shape: Shape, clients: Clients, faults: Faults) -> None:
-    trouble: list[BaseException] = []
+def _play(system: Tactics, servers: Servers, clients: Clients, faults: Faults) -> None:
+    """Let load and faults go by one clock."""
+    shape = system.shape
 
-    def fail() -> None:
-        try:
-            faults.run(time.monotonic())
-        except BaseException as error:  # noqa: BLE001  # raised below
-            trouble.append(error)
+    def backlog() -> int:
+        with connected(servers.database_url) as conn:
+            return system.unended(conn)
 
-    thread = threading.Thread(target=fail)
-    asyncio.run(clients.run(shape.seconds, shape.patience_s / 2, thread.start))
-    thread.join()
-    if trouble:
-        raise trouble[0]
+    with Pace(backlog, shape.backlog, shape.seconds) as pace, ThreadPoolExecutor(1) as failing:
+        failed = failing.submit(faults.run, pace)
+        asyncio.run(clients.run(pace, shape.patience_s / 2))
+        failed.result()
 
 
 @dataclass(frozen=True)
@@ -150,4 +167,3 @@ def _wait(condition: Any, what: str) -> None:
         if time.monotonic() > end:
             raise TimeoutError(f"waited too long for {what}")
         time.sleep(0.05)
-

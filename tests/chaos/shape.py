@@ -27,11 +27,12 @@ class Shape:
     """A run of one seed. The times are those of the product's settings, shrunk so that a stop can outlast them.
 
     `duplicated` and `reordered` are shares of the events, `short` is by how much stock falls short of what is asked for.
+    The outside provider commits and then says nothing, answers with errors or resets, and refuses, at these shares.
     """
 
     events: int = 10_000
     users: int = 2_000
-    placements: int = 6_000
+    placements: int = 4_000
     duplicated: float = 0.2
     reordered: float = 0.2
     short: float = 0.3
@@ -46,13 +47,17 @@ class Shape:
     postgres_stops: int = 10
     clock_jumps: int = 4
     provider_times_out: float = 0.1
+    provider_breaks: float = 0.04
+    provider_refuses: float = 0.03
     workers: int = 3
     pool: int = 2
     apis: int = 3
-    task_time_limit_s: int = 3
-    lease_s: int = 4
-    claim_s: float = 5.0
-    visibility_timeout_s: int = 6
+    task_time_limit_s: int = 4
+    lease_s: int = 5
+    claim_s: float = 6.0
+    visibility_timeout_s: int = 7
+    backlog: int = 600
+    """The run's clock stands still while more than this has not ended."""
     patience_s: float = 60.0
     """How long after the last fault everything must have ended."""
 

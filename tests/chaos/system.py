@@ -12,8 +12,9 @@ import psycopg
 from sqlalchemy import make_url
 
 from tactics.config import Settings
+from tactics.domain.api_key import NewApiKey
 from tactics.embedded.home import free_port
-from tactics.flows import setup
+from tactics.flows import api_key, provider, setup
 from tactics.runtime import Runtime
 from tactics.store.db import make_engine
 from tactics.store.migrate import upgrade
@@ -23,7 +24,9 @@ from tests.chaos.program import BROKEN, VISIBILITY
 from tests.chaos.scene import Script, documents
 from tests.chaos.servers import Servers
 from tests.chaos.shape import Shape
+from tests.provider.fixtures import Simulated
 
+WALLET = "wallet"
 _UNENDED = """
     SELECT (SELECT count(*) FROM event WHERE next_attempt_at IS NOT NULL)
         + (SELECT count(*) FROM execution WHERE next_attempt_at IS NOT NULL)
@@ -44,9 +47,11 @@ class Tactics:
 
     program = "tests.chaos.program"
 
-    def __init__(self, shape: Shape, home: Path, ways: Ways, broken: str | None = None) -> None:
+    def __init__(self, shape: Shape, home: Path, ways: Ways, outside: Simulated, broken: str | None = None) -> None:
         """Know how much, and where."""
         self.shape, self.home, self.ways, self.broken = shape, home, ways, broken
+        self.outside = outside
+        self.key = ""
         self.ports = [free_port() for _ in range(shape.apis)]
 
     def prepare(self, servers: Servers, script: Script) -> list[dict[str, Any]]:
@@ -61,10 +66,13 @@ class Tactics:
                 from tests.chaos import broken
 
                 broken.prepare(self.broken, plain)
-        made = documents(script, self.shape, None)
+        made = documents(script, self.shape, WALLET)
         settings = Settings(database_url=servers.database_url, redis_url=servers.redis_url, home=servers.home)
-        runtime = Runtime.open(settings)
+        runtime = Runtime.open(settings.model_copy(update=self._outbound()))
+        provider.save(runtime, self._provider())
         setup.import_activities(runtime, made, publish=True)
+        scopes = ("events:write", "placements:call", "grants:operate")
+        self.key = api_key.create(runtime, NewApiKey("chaos", scopes)).key
         runtime.close()
         return made
 
@@ -74,7 +82,12 @@ class Tactics:
         hopping = {**env, "TACTICS_IN_PLACE": "false"}
         last = {self.shape.workers - 1, self.shape.apis - 1}
         workers = [
-            Member(f"worker-{one}", "worker", ("worker", f"w{one}", str(self.shape.pool)), env if one not in last else hopping)
+            Member(
+                f"worker-{one}",
+                "worker",
+                ("worker", f"w{one}", str(self.shape.pool)),
+                env if one not in last else hopping,
+            )
             for one in range(self.shape.workers)
         ]
         apis = [
@@ -82,6 +95,14 @@ class Tactics:
             for one, port in enumerate(self.ports)
         ]
         return [*workers, *apis, Member("beat", "beat", ("beat",), env)]
+
+    def _outbound(self) -> dict[str, tuple[str, ...]]:
+        return {"outbound_hosts": (self.outside.hosts,), "outbound_networks": ("127.0.0.0/8",)}
+
+    def _provider(self) -> dict[str, Any]:
+        grants = f"{self.outside.base}/grants"
+        urls = {"url": grants, "look_up_url": f"{grants}/{{idempotency_id}}", "list_url": grants}
+        return {"name": WALLET, **urls, "timeout_ms": 500, "remembers_s": 3_600}
 
     def unended(self, conn: psycopg.Connection[Any]) -> int:
         """Count what has not ended."""
@@ -98,13 +119,16 @@ class Tactics:
             "claim_s": self.shape.claim_s,
             "retry_base_s": 0.1,
             "retry_max_s": 2.0,
-            "sweep_every_s": 0.3,
+            "sweep_every_s": 0.5,
+            # What a message does must fit into its time, which is shrunk.
+            "batch_size": 10,
             "max_attempts": 200,
             "placement_deadline_ms": 1500,
             "redis_timeout_ms": 300,
             "api_threads": 4,
             "pool_size": 4,
             "learn_recall_every_s": 30,
+            **{name: ",".join(value) for name, value in self._outbound().items()},
         }
         plain = {name: value for name, value in os.environ.items() if not name.startswith("TACTICS_")}
         chaos = {VISIBILITY: str(self.shape.visibility_timeout_s), **({BROKEN: self.broken} if self.broken else {})}

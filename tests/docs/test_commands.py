@@ -18,18 +18,21 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from tactics import embedded
 from tactics.demo.barrier import wait_until_done
 from tactics.embedded.home import temporary
 from tactics.store.db import make_engine
+from tests.delivery.waiting import until
 from tests.docs.blocks import DOCS, ROOT, Block, blocks, shows
 
 PATIENCE_S = 60.0
 ADDRESSES = ("TACTICS_DATABASE_URL", "TACTICS_REDIS_URL")
 READY = ("Tactics is running.", " ready.")
-_PORT = re.compile(r"tactics rules serve --port (\d+)")
+_PORT = re.compile(r"(?:tactics rules serve|python wallet\.py) --port (\d+)")
 API = "127.0.0.1:8470"
+_OUTSIDE = text("SELECT EXISTS (SELECT FROM outside_grant WHERE next_attempt_at IS NOT NULL)")
 
 
 def _runs(path: Path) -> bool:
@@ -157,6 +160,8 @@ class _Reader:
         engine = make_engine({**self.env, **self._addresses()}[ADDRESSES[0]], pool_size=1)
         try:
             wait_until_done(engine, patience_s=PATIENCE_S / 2)
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+                until(lambda: not conn.execute(_OUTSIDE).scalar_one(), "outside grants are settled")
         finally:
             engine.dispose()
 

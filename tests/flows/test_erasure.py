@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import pytest
 from redis.exceptions import RedisError
@@ -22,6 +21,7 @@ from tactics.store.audit import audit
 from tactics.store.audit_log import listing
 from tests.driving import Drive, acted, at_checkout, became, satisfied
 from tests.making import bought, document
+from tests.outside import connect
 
 # With what is covered in the ids of behaviour events; `ann` is the beginning of another user's id.
 ANN = "ann:1%x"
@@ -104,7 +104,8 @@ def test_nothing_is_left_of_a_user_and_everything_adds_up(drive: Drive) -> None:
 
     assert done.pseudonym.startswith("erased:")
     assert done.deleted == {"user_profile": 1, "user_item": 2, "user_action": 2}
-    assert {name: count > 0 for name, count in done.moved.items()} == dict.fromkeys(done.moved, True)
+    outside = {"outside_grant", "provider_attempt"}
+    assert {name for name, count in done.moved.items() if not count} == outside
     left = _everything(drive)
     assert user not in left
     assert COVERED not in left
@@ -212,7 +213,8 @@ def test_who_is_unknown_or_still_being_settled_is_refused(drive: Drive) -> None:
     drive.run("UPDATE grant_record SET state = 'unknown', usable = false WHERE id = :id", id=grant)
     with pytest.raises(Conflict) as refused:
         erase_user(drive.runtime, "ann")
-    assert UUID(refused.value.fields["grant_id"]) == grant
+    assert refused.value.fields["grants"] == [str(grant)]
+    assert str(grant) in refused.value.message
     drive.run("UPDATE grant_record SET state = 'granted', usable = true WHERE id = :id", id=grant)
     done = erase_user(drive.runtime, "ann")
     with pytest.raises(NotFound):
@@ -225,6 +227,38 @@ def test_who_is_unknown_or_still_being_settled_is_refused(drive: Drive) -> None:
         setup.import_users(drive.runtime, [{"user_id": done.pseudonym}])
     receipts, _ = drive.accept(acted(done.pseudonym), satisfied(done.pseudonym))
     assert [one.status for one in receipts] == ["rejected", "rejected"]
+
+
+def test_what_outside_systems_were_told_goes_when_it_is_settled(drive: Drive) -> None:
+    """A grant that is open outside keeps its user, for a repeat says the same; settled, its texts go and its sums stay."""
+    wallet = connect(drive, look_up_url="https://wallet.example/{idempotency_id}")
+    drive.load(at_checkout(benefits={"c18": {"kind": "coupon", "value_minor": 500, "stock": 9, "provider": "wallet"}}))
+    assert [drive.outcome(user) for user in (ANN, "bob")] == ["pending"] * 2
+    wallet.next.append("given_but_unclear")
+    drive.work()
+    ((grant,),) = drive.rows("SELECT id::text FROM grant_record WHERE user_id = :user", user=ANN)
+    assert drive.rows("SELECT user_id, state FROM grant_record ORDER BY 1") == [(ANN, "unknown"), ("bob", "granted")]
+    with pytest.raises(Conflict) as refused:
+        erase_user(drive.runtime, ANN)
+    assert refused.value.fields["grants"] == [grant]
+    drive.settle()
+    assert ANN in drive.value("SELECT body FROM outside_grant WHERE grant_id::text = :id", id=grant)
+    attempts = "SELECT kind, answer, status_code, text FROM provider_attempt WHERE grant_id::text = :id ORDER BY number"
+    before = drive.rows(attempts, id=grant)
+    assert len(before) > 1
+    kept = "SELECT calls, reserved, provider, asset_ids FROM outside_grant WHERE grant_id::text = :id"
+    said = drive.rows(kept, id=grant)
+    done = erase_user(drive.runtime, ANN)
+    assert (done.moved["outside_grant"], done.moved["provider_attempt"]) == (1, len(before))
+    assert ANN not in _everything(drive)
+    assert drive.rows(attempts, id=grant) == before
+    assert drive.rows(kept, id=grant) == said
+    texts = "SELECT user_id, body, drafts, reference FROM outside_grant WHERE grant_id::text = :id"
+    assert drive.rows(texts, id=grant) == [(done.pseudonym, "", [], None)]
+    # Another user's stay as they are.
+    assert "bob" in drive.value("SELECT body FROM outside_grant WHERE user_id = 'bob'")
+    assert drive.value("SELECT count(*) FROM provider_attempt WHERE user_id = 'bob'") > 0
+    assert _findings(drive) == []
 
 
 def test_without_redis_nothing_is_half_done(drive: Drive) -> None:

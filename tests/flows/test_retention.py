@@ -18,6 +18,7 @@ from tactics.store.audit import audit
 from tactics.store.audit_log import listing
 from tests.driving import Drive, Maker, acted, became
 from tests.making import bought, document
+from tests.outside import connect
 
 TABLES = ("event", "execution", "grant_record", "asset", "benefit_code", "user_action")
 TIMES = {
@@ -131,6 +132,34 @@ def test_nothing_goes_that_is_young_unfinished_or_still_of_use(driven: Maker) ->
     assert drive.value("SELECT count(*) FROM event WHERE type = 'action'") == 1
     assert drive.value("SELECT count(*) FROM event WHERE type = 'behaviour'") == 3
     assert drive.value("SELECT count(*) FROM execution WHERE outcome = 'parked'") == 3
+
+
+def test_what_outside_systems_answered_goes_with_the_grants(driven: Maker) -> None:
+    """Grants that outside systems gave go with all that settled them, of the activity that is over alone."""
+    drive = driven(replay=False, keep_events_days=30)
+    connect(drive)
+    outside = {"c18": {"kind": "coupon", "value_minor": 500, "stock": 10, "provider": "wallet"}}
+    channels = {"grant": ["home_banner"]}
+    drive.load(*[_document(code, benefits=outside, channels=channels) for code in ("over", "runs")])
+    for user in ("ann", "bob"):
+        drive.visit(user, at=None)
+    drive.settle()
+    tables = ("outside_grant", "provider_attempt")
+    assert [drive.value(f"SELECT count(*) FROM {one}") for one in tables] == [4, 4]  # noqa: S608  # as above
+    for (asset,) in drive.rows("SELECT id FROM asset"):
+        drive.happen(became(str(asset), "redeemed", at=datetime.now(UTC)))
+    _end(drive, "over")
+    _a_year_ago(drive)
+    done = retain(drive.runtime)
+    assert {name: done.rows[name] for name in (*tables, "grant_record", "asset")} == {
+        "outside_grant": 2,
+        "provider_attempt": 2,
+        "grant_record": 2,
+        "asset": 2,
+    }
+    left = "SELECT count(*) FROM {} JOIN grant_record ON grant_record.id = grant_id WHERE activity_code = 'runs'"
+    assert [drive.value(left.format(one)) for one in tables] == [2, 2]
+    assert _findings(drive) == []
 
 
 def test_events_stay_while_they_may_come_again_or_cool_down(driven: Maker) -> None:

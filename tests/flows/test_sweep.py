@@ -34,7 +34,7 @@ def test_what_waits_is_left_alone_until_it_is_due(driven: Maker) -> None:
     """An event or execution whose attempt may still be under way is not published again."""
     drive = _half_done(driven)
     assert _waiting(drive) == [(1, True), (1, True)]
-    assert sweep(drive.app) == {"events": 0, "executions": 0, "reconciled": 0}
+    assert not any(sweep(drive.app).values())
     assert drive.work() == []
 
 
@@ -44,7 +44,7 @@ def test_what_is_due_is_published_once(driven: Maker) -> None:
     swept = drive.sweep()
     assert (swept["events"], swept["executions"]) == (1, 1)
     assert _waiting(drive) == [(2, True), (2, True)]
-    assert sweep(drive.app) == {"events": 0, "executions": 0, "reconciled": 0}
+    assert not any(sweep(drive.app).values())
     assert sorted(drive.work()) == ["tactics.query_item", "tactics.route_events"]
     assert drive.rows("SELECT id, outcome FROM event ORDER BY 1") == [("first", "routed"), ("second", "routed")]
     assert drive.rows("SELECT attempts, outcome FROM execution") == [(2, "prepared")]

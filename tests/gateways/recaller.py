@@ -30,6 +30,7 @@ class Handler(BaseHTTPRequestHandler):
     """One request; keeps the connection open between requests, as services do."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are written one after the other
     recaller: Recaller
 
     def do_POST(self) -> None:

@@ -72,7 +72,8 @@ def test_a_grant_is_shown_with_lines_and_assets(api: Client, live: Drive) -> Non
     (listed,) = _all(api, PATH, "grants")
     shown = api.get(f"{PATH}/{listed['grant_id']}").json()
     (held,) = shown.pop("assets")
-    assert shown == listed
+    assert {name: shown[name] for name in listed} == listed
+    assert (shown["outside"], shown["attempts"], shown["retry"]["deducts"]) == (None, [], 0)
     assert (shown["usable"], shown["lines"][0]["benefit"], shown["idempotency_id"]) == (False, "c18", "tea:1:1")
     assert (held["asset_id"], held["status"], held["reference"]) == (asset["asset_id"], "redeemed", "o1")
     assert held["details"] == {"code": asset["code"]}

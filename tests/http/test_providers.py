@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tactics.flows import provider as flow
-from tactics.store import providers
 from tests.driving import Drive, Maker, at_checkout
 from tests.http.conftest import Client
+from tests.http.test_auth import bearer, make
 
 AT = "/v1/providers"
 WALLET = f"{AT}/wallet"
@@ -43,7 +41,11 @@ def test_a_provider_is_saved_edited_and_removed(api: Client, live: Drive) -> Non
     nowhere = {"look_up_url": None, "list_url": None}
     assert shown.json() == {"name": "wallet", **SAID, **nowhere, **defaults, "signing_secrets": 0}
     again = api.put(WALLET, json=SAID)
-    assert (again.status_code, again.json()["change"], again.headers["etag"]) == (200, "unchanged", shown.headers["etag"])
+    assert (again.status_code, again.json()["change"], again.headers["etag"]) == (
+        200,
+        "unchanged",
+        shown.headers["etag"],
+    )
     asked = {**SAID, "look_up_url": "https://wallet.example.com/grants/{idempotency_id}", "enabled": False}
     edited = api.put(WALLET, json=asked, headers={"If-Match": shown.headers["etag"]})
     assert (edited.status_code, edited.json()["change"]) == (200, "updated")
@@ -80,7 +82,7 @@ def test_secrets_are_told_once_and_two_are_kept(api: Client, live: Drive) -> Non
     saved = api.put(WALLET, json={**SAID, "timeout_ms": 100})
     assert (saved.json()["change"], saved.json()["signing_secrets"], _secrets(live)) == ("updated", 2, made[:0:-1])
     log = api.get("/v1/audit-log", params={"kind": "provider", "subject": "wallet"})
-    said = "".join([log.text, api.get(AT).text, api.get(WALLET).text, saved.text])
+    said = f"{log.text}{api.get(AT).text}{api.get(WALLET).text}{saved.text}"
     assert not [one for one in made if one in said]
     entries = log.json()["entries"]
     assert [one["action"] for one in entries] == [*["changed"] * 4, "created"]
@@ -157,5 +159,23 @@ def test_who_needs_a_provider_keeps_it(api: Client, live: Drive) -> None:
     assert api.delete(WALLET).status_code == 204
 
 
-def test_a_trial_asks_for_no_grant(live: Drive, simulated: Callable[..., Any]) -> None:
-    """Each address is called as far as that shows whether it works, and the provider has given nothing afterwards."""
+def test_what_is_live_is_changed_by_those_who_may_publish(api: Client, live: Drive) -> None:
+    """Who may only edit neither redirects the grants of a live activity nor exchanges its provider's secret; readers only read."""
+    header = {one: bearer(make(live.runtime, one)) for one in ("activities:edit", "audit:read", "events:write")}
+    header["both"] = bearer(make(live.runtime, "activities:edit", "activities:publish"))
+    other = {**SAID, "timeout_ms": 100}
+
+    def statuses(who: str, body: dict[str, Any]) -> list[int]:
+        rotate = api.post(f"{WALLET}/rotate-secret", headers=header[who])
+        return [api.put(WALLET, json=body, headers=header[who]).status_code, rotate.status_code]
+
+    assert api.put(WALLET, json=SAID, headers=header["activities:edit"]).status_code == 201
+    live.load(at_checkout(benefits={"c18": {"kind": "coupon", "provider": "wallet"}}))
+    assert statuses("activities:edit", other) == [403, 403]
+    assert statuses("both", other) == [200, 200]
+    live.run("UPDATE activity SET status = 'paused'")
+    assert statuses("activities:edit", SAID) == [200, 200]
+    assert statuses("audit:read", SAID) == [403, 403]
+    assert api.delete(WALLET, headers=header["audit:read"]).status_code == 403
+    assert [api.get(WALLET, headers=header[who]).status_code for who in ("audit:read", "events:write")] == [200, 403]
+    assert api.delete(WALLET, headers=header["activities:edit"]).status_code == 204

@@ -124,6 +124,16 @@ def redefined(code: str, path: str, value: str) -> str:
     )
 
 
+def _minute(most: int, **counters: int) -> Corruption:
+    """Let all grants of `tea` be of one minute, with limits per minute, and say what its counters say."""
+    return _run(
+        "UPDATE grant_record SET business_at = '2017-11-01T12:00:30Z' WHERE activity_code = 'tea'",
+        redefined("tea", "limits,grants_per_minute", str(most)),
+        redefined("tea", "limits,cost_per_minute_minor", str(most * 500)),
+        *[f"INSERT INTO limit_counter VALUES ('tea', '{one}', '2017-11-01T12:00', {n})" for one, n in counters.items()],
+    )
+
+
 CORRUPTIONS: list[tuple[str, str, Corruption, int]] = [
     ("stock", "too little left", _run("UPDATE benefit SET remaining = remaining - 1 WHERE activity_code = 'tea'"), 1),
     ("stock", "too much left", _run("UPDATE benefit SET remaining = remaining + 1 WHERE activity_code = 'best'"), 1),
@@ -189,6 +199,9 @@ CORRUPTIONS: list[tuple[str, str, Corruption, int]] = [
     ("limit_counters", "refused yet counted", _both(
         more_grants("bob", asset_status=None, state="refused"),
         _run("UPDATE limit_counter SET used = used + 1 WHERE scope = 'day'")), 1),
+    ("limit_counters", "a minute counted too high", _minute(9, minute=5, minute_cost=2000), 1),
+    ("limit_counters", "a minute's cost too low", _minute(9, minute=4, minute_cost=1999), 1),
+    ("limits", "too many a minute", _minute(3, minute=4, minute_cost=2000), 2),
     ("limits", "too many a day", _both(more_grants("bob"), more_grants("dan")), 1),
     ("limits", "over the budget", _run(redefined("tea", "limits,budget_minor", "1999")), 1),
     ("holdout", "control group", _run(redefined("best", "holdout_percent", "100")), 1),
@@ -238,5 +251,9 @@ HARMLESS: list[tuple[str, Corruption]] = [
     ("a waiting event", _run("UPDATE event SET routed_at = NULL, next_attempt_at = now() WHERE id = 'buy-0'")),
     ("a waiting execution", _run(
         f"UPDATE execution SET finished_at = NULL, outcome = NULL, next_attempt_at = now() {_ONE_EXECUTION}")),
+    ("a minute that is counted right", _minute(4, minute=4, minute_cost=2000)),
+    ("a minute that is counted no more", _minute(1)),
+    ("a minute that counted what was refused", _both(
+        more_grants("bob", asset_status=None, state="refused"), _minute(9, minute=5, minute_cost=2500))),
     ("a counter that counts nothing", _run("INSERT INTO limit_counter VALUES ('best', 'budget', '', 0)")),
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Response
 from sqlalchemy import Connection
 
 from tactics.api import examples_providers as examples
-from tactics.api.access import Acting, Tactics, needs
+from tactics.api.access import Acting, Asking, Tactics, needs
 from tactics.api.body import StrictRoute
 from tactics.api.cursor import Cursor, Limit, page, read_cursor
 from tactics.api.documents import one_document
@@ -17,6 +17,7 @@ from tactics.api.edit import Edit
 from tactics.api.etag import IfMatch, IfNoneMatch, etag
 from tactics.api.examples_assets import sent, told
 from tactics.api.problems import described
+from tactics.api.publishing import live_provider_kept
 from tactics.api.schemas_providers import (
     ProviderAnswer,
     ProviderList,
@@ -64,6 +65,7 @@ def show_provider(app: Tactics, provider: ProviderName, response: Response) -> P
 )
 def put_provider(
     runtime: Acting,
+    who: Asking,
     response: Response,
     provider: ProviderName,
     body: Annotated[ProviderRequest, Body(openapi_examples=sent(wallet=examples.WALLET))],
@@ -73,9 +75,10 @@ def put_provider(
     """Save an outside benefit system whole, where it still is what its ETag says; the same again changes nothing.
 
     Its signing secrets stay. Disabled, it is not called: its grants wait. Only addresses that the settings
-    TACTICS_OUTBOUND_HOSTS and TACTICS_OUTBOUND_NETWORKS allow can be saved.
+    TACTICS_OUTBOUND_HOSTS and TACTICS_OUTBOUND_NETWORKS allow can be saved. One that a live activity names is changed only
+    with the scope activities:publish too.
     """
-    edit = Edit(_tag_of(provider), if_match, if_none_match)
+    edit = Edit(_tag_of(provider), if_match, if_none_match, within=live_provider_kept(who, provider))
     document = {**body.model_dump(), "name": provider}
     with one_document(document):
         saved = flow.save(runtime, document, around=edit)
@@ -102,12 +105,15 @@ def delete_provider(runtime: Acting, provider: ProviderName, if_match: IfMatch =
     dependencies=[EDITING],
     responses={**told(200, examples.SECRET), **described(404, 409, 412, 422)},
 )
-def rotate_secret(runtime: Acting, response: Response, provider: ProviderName, if_match: IfMatch = "") -> SecretAnswer:
+def rotate_secret(
+    runtime: Acting, who: Asking, response: Response, provider: ProviderName, if_match: IfMatch = ""
+) -> SecretAnswer:
     """Make the next signing secret, told this once. Calls are signed by it, and by the one before for those who know that.
 
-    The first one lets calls be signed at all.
+    The first one lets calls be signed at all. While a live activity names the provider, this needs the scope
+    activities:publish too.
     """
-    edit = Edit(_tag_of(provider), if_match)
+    edit = Edit(_tag_of(provider), if_match, within=live_provider_kept(who, provider))
     made = flow.rotate_secret(runtime, provider, around=edit)
     edit.tell(response)
     response.headers["Cache-Control"] = "no-store"

@@ -19,7 +19,7 @@ from tactics.api.schemas_webhooks import (
     DeliveryRetry,
     RotateAnswer,
     RotateRequest,
-    TestAnswer,
+    TriedAnswer,
     WebhookAdded,
     WebhookAnswer,
     WebhookId,
@@ -117,10 +117,10 @@ def rotate_secret(
 
 
 @router.post("/{webhook_id}/test", dependencies=[EDITING], responses={**told(200, examples.TESTED), **_OF_VERB})
-def test_webhook(runtime: Acting, webhook_id: WebhookId) -> TestAnswer:
+def try_webhook(runtime: Acting, webhook_id: WebhookId) -> TriedAnswer:
     """Send a webhook a notice `tactics.test`, once and now, and tell what became of it."""
     found = flow.try_webhook(runtime, webhook_id)
-    return TestAnswer(outcome=found.kind, text=found.text, status=found.status)
+    return TriedAnswer(outcome=found.kind, text=found.text, status=found.status)
 
 
 @router.get(

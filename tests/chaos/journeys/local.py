@@ -32,7 +32,7 @@ def activities() -> list[dict[str, Any]]:
 
 
 def _work(scene: Scene, _: str) -> None:
-    scene.drive.work()
+    scene.work()
 
 
 def _prepared(scene: Scene, user_id: str) -> None:
@@ -58,12 +58,12 @@ def prepared_once(scene: Scene, user_id: str) -> Iterable[str]:
 
 def _action(scene: Scene, user_id: str) -> None:
     scene.submit(acted(user_id, id=f"{user_id}-acted"))
-    scene.drive.work()
+    scene.work()
 
 
 def _behaviour(scene: Scene, user_id: str) -> None:
     scene.submit(satisfied(user_id, id=f"{user_id}-satisfied"))
-    scene.drive.work()
+    scene.work()
 
 
 def _behaviour_by_steps(scene: Scene, user_id: str) -> None:
@@ -102,7 +102,7 @@ def _change_asset(status: str) -> Act:
     def change(scene: Scene, user_id: str) -> None:
         asset_id = scene.drive.value("SELECT id FROM asset WHERE user_id = :user", user=user_id)
         scene.submit(became(str(asset_id), status, id=f"{user_id}-{status}"))
-        scene.drive.work()
+        scene.work()
 
     return change
 
@@ -130,7 +130,7 @@ def _lose_step(scene: Scene, user_id: str) -> None:
 
 def _sweep(scene: Scene, _: str) -> None:
     sweep(scene.drive.app)
-    scene.drive.work()
+    scene.work()
 
 
 def _visit_unsure(scene: Scene, user_id: str) -> None:
@@ -147,7 +147,8 @@ def _reconcile(scene: Scene, _: str) -> None:
 
 def _reconciled(scene: Scene, user_id: str) -> Iterable[str]:
     left = scene.drive.value(
-        "SELECT count(*) FROM execution WHERE user_id = :user AND assets_unknown AND reconciled_at IS NULL", user=user_id
+        "SELECT count(*) FROM execution WHERE user_id = :user AND assets_unknown AND reconciled_at IS NULL",
+        user=user_id,
     )
     if left:
         yield f"{left} answers were not looked at again"
@@ -167,21 +168,25 @@ def _park(scene: Scene, user_id: str) -> None:
 def _retry_parked(scene: Scene, _: str) -> None:
     ids = [one["id"] for one in list_parked(scene.drive.app, 10)]
     retry_parked(scene.drive.app, ids)
-    scene.drive.work()
+    scene.work()
 
 
 _answered = partial(answered, activity=MAIN)
 
-LOCAL: Sequence[Journey] = (
+EVENTS: Sequence[Journey] = (
     Journey("action", nothing, _action, _action, prepared_once),
     Journey("behaviour", nothing, _behaviour, _behaviour, prepared_once),
     Journey("behaviour, step by step", nothing, _behaviour_by_steps, _behaviour, prepared_once),
     Journey("ingest", _ingest, _work, nothing, prepared_once),
+    Journey("asset", _granted, _change_asset("redeemed"), _change_asset("redeemed"), _spent),
+)
+PLACEMENTS: Sequence[Journey] = (
     Journey("placement", _prepared, _visit, nothing, _answered),
     Journey("placement that rebuilds", _lose_prepared_data, _visit, nothing, _answered),
     Journey("placement, step by step", _prepared, _visit_by_steps, nothing, _answered),
     Journey("placement of the best", nothing, _visit_best_only, nothing, _best_once),
-    Journey("asset", _granted, _change_asset("redeemed"), _change_asset("redeemed"), _spent),
+)
+WAITING: Sequence[Journey] = (
     Journey("sweep of events", _lose_event, _sweep, nothing, prepared_once),
     Journey("sweep of executions", _lose_step, _sweep, nothing, prepared_once),
     Journey("reconcile", _visit_unsure, _reconcile, nothing, _reconciled),

@@ -25,7 +25,7 @@ from tests.chaos.lives.scene import LINES, VALID, Crash, Killed, Scene
 from tests.driving import NOON, Drive
 
 OUTSIDE = (
-    None,
+    *(None, None, None),
     Outside(idempotent=True, can_be_asked=True),
     Outside(idempotent=True, can_be_asked=False),
     Outside(idempotent=False, can_be_asked=True),
@@ -33,6 +33,15 @@ OUTSIDE = (
 )
 ASK = st.builds(Ask, st.sampled_from(CALLED), st.sampled_from(LOOKED_UP), st.sampled_from(MEANWHILE))
 ASKS = st.tuples(ASK, ASK, ASK)
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(("claimed", "redeemed", "redeemed", "released", "released", "expired", "revoked")),
+        st.sampled_from((None, None, 0, 2)),
+        st.sampled_from((None, None, "o1", "o2")),
+    ),
+    min_size=1,
+    max_size=4,
+)
 WHO = st.sampled_from((0, 0, 0, 1))
 FEW = st.sampled_from((None, None, 1, 2, 3))
 
@@ -65,7 +74,7 @@ class GrantMachine(RuleBasedStateMachine):
         per_user=FEW,
         per_day=FEW,
         budget=st.sampled_from((None, None, 1_000, 1_400)),
-        prepares=st.sampled_from((False, False, False, False, False, False, True)),
+        prepares=st.sampled_from((False, False, True)),
         outside=st.sampled_from(OUTSIDE),
     )
     def begin(  # noqa: PLR0913  # what an activity's document can say
@@ -88,7 +97,9 @@ class GrantMachine(RuleBasedStateMachine):
         self.benefits.__init__()  # type: ignore[misc]  # it begins anew
         if outside is not None:
             self.benefits.ledger.idempotent = outside.idempotent
-        if not prepares:
+        if prepares:
+            self.prepare(0)
+        else:
             self.prepared.update(self.scene.users)
 
     @rule(who=WHO)
@@ -119,13 +130,22 @@ class GrantMachine(RuleBasedStateMachine):
         else:
             self._hears(key, part, self._on_paper(user))
 
-    @rule(target=visits, who=WHO, assets_known=st.sampled_from((True, True, False)))
-    def use_up_and_visit(self, who: int, assets_known: bool) -> str:
-        """A user redeems all there is, and comes by again."""
+    @rule(
+        target=visits,
+        who=WHO,
+        assets_known=st.sampled_from((True, True, False)),
+        how=st.sampled_from(("redeemed", "redeemed", "revoked", "late", "released", "overtaken")),
+    )
+    def use_up_and_visit(self, who: int, assets_known: bool, how: str) -> str:
+        """All that a user holds comes to its end, and the user comes by again."""
         user = self.scene.users[who]
+        if how == "late":
+            self.time_passes(25, emptied=not assets_known)
         for owner, made, asset in self.held:
             if owner == user and asset.usable(self.now):
-                self._change(user, made, asset, "redeemed", None, None)
+                self._change(user, made, asset, "revoked" if how == "revoked" else "redeemed", None, None)
+                if how in ("released", "overtaken"):
+                    self._change(user, made, asset, "released", None if how == "released" else 2, None)
         return self.visit(who, assets_known)
 
     @rule(target=visits, who=WHO, how=st.sampled_from(("fails", "before", "after")))
@@ -145,15 +165,12 @@ class GrantMachine(RuleBasedStateMachine):
             self._hears(key, part, Told("error"))
         return key
 
-    @rule()
-    def redis_is_emptied(self) -> None:
-        """Redis comes back with nothing in it."""
-        self.drive.forget()
-
-    @rule(hours=st.sampled_from((1, 12, 25)))
-    def time_passes(self, hours: int) -> None:
-        """It gets later: assets become due, another day begins."""
+    @rule(hours=st.sampled_from((1, 12, 25, 25)), emptied=st.booleans())
+    def time_passes(self, hours: int, emptied: bool) -> None:
+        """It gets later: assets become due, another day begins; and Redis may come back with nothing in it."""
         self.now += timedelta(hours=hours)
+        if emptied:
+            self.drive.forget()
 
     @precondition(lambda self: self.outside_ones)
     @rule(which=st.integers(0, 3), script=ASKS, late=st.booleans())
@@ -197,15 +214,11 @@ class GrantMachine(RuleBasedStateMachine):
         ledger.finish(next(name for name, said in ledger.known.items() if said == "pending"), how)
 
     @precondition(lambda self: self.held)
-    @rule(
-        which=st.integers(0, 7),
-        what=st.sampled_from(("claimed", "redeemed", "redeemed", "redeemed", "released", "released", "expired", "revoked")),
-        ago_h=st.sampled_from((None, None, 0, 2)),
-        order=st.sampled_from((None, None, "o1", "o2")),
-    )
-    def change_asset(self, which: int, what: str, ago_h: int | None, order: str | None) -> None:
+    @rule(which=st.integers(0, 3), changes=CHANGES)
+    def change_asset(self, which: int, changes: list[tuple[str, int | None, str | None]]) -> None:
         """Something becomes of an asset, or is told of it late."""
-        self._change(*self.held[-1 - which % len(self.held)], what, ago_h, order)
+        for what, ago_h, order in changes:
+            self._change(*self.held[-1 - which % len(self.held)], what, ago_h, order)
 
     @rule(benefit=st.integers(0, 1), delta=st.sampled_from((1, 2, -1, -2)))
     def move_stock(self, benefit: int, delta: int) -> None:
@@ -320,8 +333,9 @@ class GrantMachine(RuleBasedStateMachine):
         """Hold what a visitor is told against paper."""
         assert (part.get("outcome") or part["reason"]) == expected.outcome
         shown = sorted((one["asset_id"], one["status"]) for one in part.get("assets", ()))
-        ids, user = self.scene.stored().asset_ids, self.asked[key]
-        assert shown == sorted((ids[user, count, line], status) for count, line, status in expected.assets)
+        stored, user = self.scene.stored(), self.asked[key]
+        self.ids, self.grant_ids = stored.asset_ids, stored.grant_ids
+        assert shown == sorted((self.ids[user, count, line], status) for count, line, status in expected.assets)
         self.told[key] = part
         for _, made in self.paper.each():
             made.key = made.key or key

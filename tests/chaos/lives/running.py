@@ -1,10 +1,11 @@
-"""Runs the state machine of grants: `python -m tests.chaos.lives.running --examples 10000`."""
+"""Runs the state machine of grants, on one app or on several side by side."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
 
+import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -17,8 +18,15 @@ from tests.driving import Drive
 STEPS = 14
 
 
-def run_machine(drive: Drive, *, examples: int, shrink: bool = True) -> None:
-    """Try so many lives of grants on this app; what is left in its database must pass the audit."""
+def run_machine(drive: Drive, *, examples: int, shrink: bool = True, seed: int | None = None) -> None:
+    """Try so many lives of grants on this app; what is left in its database must pass the audit.
+
+    Args:
+        drive: an app in replay mode, whose database nobody else uses.
+        examples: how many.
+        shrink: look for the shortest story of what is found.
+        seed: of what is tried; None: another each time, or always the same under CI.
+    """
     phases = [Phase.explicit, Phase.generate, *([Phase.shrink] if shrink else [])]
     wanted = settings(
         max_examples=examples,
@@ -31,6 +39,8 @@ def run_machine(drive: Drive, *, examples: int, shrink: bool = True) -> None:
     )
     with crashing() as crash:
         bound = type("Grants", (GrantMachine,), {"drive": drive, "crash": crash, "benefits": _scripted(drive)})
+        if seed is not None:
+            hypothesis.seed(seed)(bound)
         run_state_machine_as_test(bound, settings=wanted)
     with drive.runtime.engine.connect() as conn:
         found = audit(conn)

@@ -1,0 +1,134 @@
+"""Our records against a provider's own list: what differs, and what the list settles.
+
+Read top-down: read its list → compare → settle what it has decided and is still open here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tactics import settling
+from tactics.domain.erased import PREFIX
+from tactics.domain.provider import Provider, ProviderAnswer
+from tactics.errors import BadInput, NotFound
+from tactics.flows.settle import business_now
+from tactics.runtime import Runtime
+from tactics.store import audit_log, outside_grants, provider_list, providers
+from tactics.store.provider_list import Difference
+
+SPAN_S = 86_400.0
+"""What is compared where nothing else is said: the last day."""
+# Clocks differ, and what a provider lists by is its own.
+_SLACK_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A difference, and the state that the grant was settled to; None where nothing was settled."""
+
+    difference: Difference
+    settled: str | None = None
+
+
+def listing_providers(runtime: Runtime, name: str | None) -> list[Provider]:
+    """Give the providers whose lists can be compared: the named one, or all that list.
+
+    Raises:
+        NotFound: there is no such provider.
+        BadInput: it does not list its grants.
+    """
+    with runtime.engine.connect() as conn:
+        if name is None:
+            return [one for one in providers.listing(conn) if one.list_url is not None]
+        found = providers.find(conn, name)
+    if found is None:
+        raise NotFound(f"there is no provider {name!r}: `tactics providers list` shows them", provider=name)
+    if found.list_url is None:
+        raise BadInput(f"provider {name!r} has no list_url: it cannot list its grants", problems=[])
+    return [found]
+
+
+def span(runtime: Runtime, begin: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+    """Give the time that is compared: up to now, and from a day before the end, where nothing else is said.
+
+    Raises:
+        BadInput: it ends before it begins.
+    """
+    with runtime.engine.connect() as conn:
+        until = end or runtime.now(conn)
+    since = begin or until - timedelta(seconds=SPAN_S)
+    if since >= until:
+        raise BadInput("the time that is to be compared ends before it begins", problems=[])
+    return since, until
+
+
+def compare_with_list(
+    runtime: Runtime, provider: Provider, begin: datetime, end: datetime, *, settle: bool = False
+) -> Iterator[Compared]:
+    """Compare our grants with a provider's list.
+
+    Args:
+        runtime: database and gateway, acting as whoever asks.
+        provider: which lists its grants.
+        begin: grants first asked for from then on are looked for in the list.
+        end: and before then. The list is read for as much longer as a call may be repeated, so that what the provider
+            gave late is in it.
+        settle: write what the list has decided and is open here.
+
+    Yields:
+        Each difference, as it is found.
+
+    Raises:
+        GatewayError: the list cannot be read.
+    """
+    with runtime.engine.connect() as conn:
+        asked_at = provider_list.begin(conn)
+        conn.commit()
+        try:
+            slack = timedelta(seconds=_SLACK_S)
+            cursor: str | None = None
+            while True:
+                page = runtime.gateways.benefits.listing(
+                    provider, begin - slack, end + timedelta(seconds=provider.remembers_s) + slack, cursor
+                )
+                provider_list.add(conn, page.grants)
+                conn.commit()  # the next page is not waited for in a transaction
+                cursor = page.next_cursor
+                if cursor is None:
+                    break
+            for one in provider_list.compare(
+                conn, provider.name, begin=begin, end=end, asked_at=asked_at, erased=PREFIX
+            ):
+                settled = _settle(runtime, provider, one) if settle and one.kind == "open_here" else None
+                yield Compared(one, settled)
+        finally:
+            conn.rollback()
+            provider_list.end(conn)
+            conn.commit()
+
+
+def _settle(runtime: Runtime, provider: Provider, one: Difference) -> str | None:
+    """Write what the provider has decided: as it says itself where it can be asked by id, else as its list has it."""
+    if one.grant_id is None:
+        return None
+    answer = ProviderAnswer("granted" if one.there == "granted" else "refused", "as its list has it")
+    if provider.look_up_url is not None:
+        asked = runtime.gateways.benefits.look_up(provider, one.idempotency_id)
+        answer = asked if asked.kind in {"granted", "refused"} else answer
+    with runtime.changing() as conn:
+        found = outside_grants.find(conn, one.grant_id)
+        if found is None or not found.open:
+            return found and found.state
+        state = settling.settle(conn, found, answer, business_now(runtime, conn, found))
+        after = {"state": state, "reason": f"provider {provider.name!r} has it in its list"}
+        audit_log.add(
+            conn,
+            action="settled",
+            kind="grant",
+            subject=str(one.grant_id),
+            before={"state": found.state},
+            after=after,
+        )
+    return state
