@@ -285,7 +285,7 @@ WEBHOOK_DELIVERIES = Counter(
 SWEEPS = Counter("tactics_sweeps_total", "Runs of the sweeper.")
 SWEPT = Counter(
     "tactics_swept_total",
-    "What the sweeper published again or reconciled: events, executions, grants, reconciled.",
+    "What the sweeper published again or reconciled: events, executions, grants, webhooks, reconciled.",
     "what",
 )
 PARKED = Counter("tactics_parked_total", "Given up on after the last attempt: event, execution or grant.", "what")

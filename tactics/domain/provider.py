@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -30,7 +30,7 @@ class Provider:
     url: str
     look_up_url: str | None = None
     list_url: str | None = None
-    signing_secrets: tuple[str, ...] = ()
+    signing_secrets: tuple[str, ...] = field(default=(), repr=False)
     idempotent: bool = True
     remembers_s: int = 86_400
     timeout_ms: int = 5_000

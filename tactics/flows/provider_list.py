@@ -98,11 +98,17 @@ def compare_with_list(
                 cursor = page.next_cursor
                 if cursor is None:
                     break
+            to_settle: list[Difference] = []
             for one in provider_list.compare(
                 conn, provider.name, begin=begin, end=end, asked_at=asked_at, erased=PREFIX
             ):
-                settled = _settle(runtime, provider, one) if settle and one.kind == "open_here" else None
-                yield Compared(one, settled)
+                if settle and one.kind == "open_here":
+                    to_settle.append(one)  # the provider may be asked for each: not within this transaction
+                else:
+                    yield Compared(one)
+            conn.rollback()
+            for one in to_settle:
+                yield Compared(one, _settle(runtime, provider, one))
         finally:
             conn.rollback()
             provider_list.end(conn)
@@ -120,7 +126,7 @@ def _settle(runtime: Runtime, provider: Provider, one: Difference) -> str | None
     with runtime.changing() as conn:
         found = outside_grants.find(conn, one.grant_id)
         if found is None or not found.open:
-            return found and found.state
+            return None if found is None else found.state
         state = settling.settle(conn, found, answer, business_now(runtime, conn, found))
         after = {"state": state, "reason": f"provider {provider.name!r} has it in its list"}
         audit_log.add(

@@ -10,29 +10,25 @@
     zygote.py    a process that has imported everything, and forks `program.py`'s programs on demand
     program.py   what is forked: `tactics api`, a Celery worker, beat; the product's own entry points
     house.py     the supervisor: which processes there should be; starts again what died
+    pace.py      the clock of a run: it stands still while too much waits, so that a slow machine only takes longer
     faults.py    carries the plan out
     load.py      the clients: producers and callers over HTTP, who try again as real ones do
     watching.py  triggers that write every change of a row beside it, in the same transaction
     history.py   what clients saw and what the database did, as JSON lines
-    checker.py   reads these files and nothing else, and gives what does not hold; imports nothing of Tactics
+    checker.py   reads these files and nothing else, and gives what does not hold; imports nothing of Tactics (checks_*.py)
+    playing.py   load and faults side by side, by one clock
+    system.py    what is under chaos: Tactics' schema, set-up and processes
     seed.py      puts one seed together: `run_seed(Shape(), seed, home) -> Result`
 
-**Broken builds.** A build of Tactics that has one protection taken out; the checker has to catch each. They live in
-`tests/chaos/broken.py`, which has
+**Broken builds** (broken.py, catching.py): builds of Tactics that have one protection taken out; the checker has to catch
+each by a check that is about it. `TACTICS_CHAOS_BROKEN=name` reaches every forked process, where `broken.apply(name)` is
+called before anything is made of Tactics; `broken.prepare(name, connection)` changes the migrated database before any
+process starts. `broken_builds_caught` of the JSON counts them.
 
-    BUILDS: Mapping[str, Build]
-        `Build` has `why: str` (what is taken out), `shape: Mapping[str, Any]` (fields of `Shape` that differ from the
-        short run's, for a run in which it shows) and `expected: frozenset[str]` (names of the checker's checks of which
-        at least one has to find something).
-    apply(name: str) -> None
-        called in every forked process, after Tactics is imported and before anything is made of it, where the environment
-        has TACTICS_CHAOS_BROKEN=name.
-    prepare(name: str, connection: psycopg.Connection) -> None
-        called once, with an autocommit connection to the migrated database, before any process starts: for what is to be
-        taken out of the database (functions, CHECKs). The watching triggers exist by then.
+**Replaying.** Plan and load are a seed's alone: `python -m tests.chaos --seed 3 --plan` prints the faults, `--seed 3 --keep
+FOLDER` runs them again and keeps logs and histories. What the machine makes of them, which process is hit in the middle of
+what, is not the seed's: the histories of a failed run are kept.
 
-A build is caught when one of its expected checks has findings: `broken_builds_caught` of the JSON counts those.
-
-**Something else under the same chaos** (a plain Celery chain): a `System` (system.py) says which processes there are,
-how the database is prepared, and how its clients ask; `run_seed(…, system=…)` does the rest.
+**Something else under the same chaos** is plain/: it has its own `program`, prepares its own database, and uses plan,
+faults, clients and servers of this suite.
 """

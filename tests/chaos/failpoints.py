@@ -143,9 +143,9 @@ class Watch:
         self._watch_database(patch)
         self._watch_broker(patch)
         self._watch_redis(patch)
-        gateway = getattr(drive.runtime.gateways, "benefits", None)
-        if gateway is not None:
-            self._watch_provider(patch, type(gateway))
+        gateways = drive.runtime.gateways
+        self._watch_asking(patch, type(gateways.benefits), "grant", "look_up", "listing")
+        self._watch_asking(patch, type(gateways.outbound), "request")
         try:
             yield
         finally:
@@ -186,7 +186,7 @@ class Watch:
         patch.setattr(kombu.message.Message, "ack", watched_ack)
 
     def _watch_redis(self, patch: pytest.MonkeyPatch) -> None:
-        run = redis.Redis.execute_command
+        run: Any = redis.Redis.execute_command
 
         def watched(client: redis.Redis, *args: Any, **options: Any) -> Any:
             place = None if str(args[0]).upper() in _READS else _place(not_through="kombu")
@@ -197,8 +197,8 @@ class Watch:
 
         patch.setattr(redis.Redis, "execute_command", watched)
 
-    def _watch_provider(self, patch: pytest.MonkeyPatch, gateway: type[Any]) -> None:
-        for name in ("grant", "look_up", "listing"):
+    def _watch_asking(self, patch: pytest.MonkeyPatch, gateway: type[Any], *names: str) -> None:
+        for name in names:
             patch.setattr(gateway, name, self._asking(name, getattr(gateway, name)))
 
     def _asking(self, name: str, ask: Callable[..., Any]) -> Callable[..., Any]:

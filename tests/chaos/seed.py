@@ -7,7 +7,6 @@ import os
 import resource
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from tests.chaos.faults import Faults
 from tests.chaos.history import History
 from tests.chaos.house import House, zygote_of
 from tests.chaos.load import Clients
-from tests.chaos.pace import Pace
 from tests.chaos.plan import POSTGRES, VALKEY, make_plan
+from tests.chaos.playing import play
 from tests.chaos.proxy import proxying
 from tests.chaos.scene import write_script
 from tests.chaos.servers import Servers, running_servers
@@ -111,7 +110,7 @@ def run_seed(shape: Shape, seed: int, home: Path, broken: str | None = None) -> 
                 asyncio.run(clients.come_early())
                 _settle(system, servers, _START_S)
                 started = time.monotonic()
-                _play(system, servers, clients, faults)
+                passed = play(shape, clients, faults, lambda: _waiting(system, servers))
                 played = time.monotonic()
                 settled = _settle(system, servers, shape.patience_s)
             finally:
@@ -122,7 +121,13 @@ def run_seed(shape: Shape, seed: int, home: Path, broken: str | None = None) -> 
             history.dump(conn, home / DATABASE)
     findings, figures = check(*(history.lines(home / name) for name in (CLIENTS, DATABASE, PROVIDER)))
     checked = time.monotonic()
-    seconds = {"start": started - begun, "faults": played - started, "settle": settled.took_s, "whole": checked - begun}
+    seconds = {
+        "start": started - begun,
+        "faults": played - started,
+        "by_its_clock": passed,
+        "settle": settled.took_s,
+        "whole": checked - begun,
+    }
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds["processors"] = spent.ru_utime + spent.ru_stime
     accepted = figures.pop("accepted", 0)
@@ -130,20 +135,6 @@ def run_seed(shape: Shape, seed: int, home: Path, broken: str | None = None) -> 
     return Result(
         seed, accepted, faults.done, faults.skipped, findings, clients.answered, seconds, house.starts, figures
     )
-
-
-def _play(system: Tactics, servers: Servers, clients: Clients, faults: Faults) -> None:
-    """Let load and faults go by one clock."""
-    shape = system.shape
-
-    def backlog() -> int:
-        with connected(servers.database_url) as conn:
-            return system.unended(conn)
-
-    with Pace(backlog, shape.backlog, shape.seconds) as pace, ThreadPoolExecutor(1) as failing:
-        failed = failing.submit(faults.run, pace)
-        asyncio.run(clients.run(pace, shape.patience_s / 2))
-        failed.result()
 
 
 @dataclass(frozen=True)
@@ -159,6 +150,11 @@ def _settle(system: Tactics, servers: Servers, patience_s: float) -> _Settled:
         while (left := system.unended(conn)) and time.monotonic() - begun < patience_s:
             time.sleep(0.1)
     return _Settled(time.monotonic() - begun, left)
+
+
+def _waiting(system: Tactics, servers: Servers) -> int:
+    with connected(servers.database_url) as conn:
+        return system.unended(conn)
 
 
 def _wait(condition: Any, what: str) -> None:

@@ -24,7 +24,8 @@ _COUNTED = (
 
 @dataclass(frozen=True)
 class Shape:
-    """A run of one seed. The times are those of the product's settings, shrunk so that a stop can outlast them.
+    """A run of one seed. The times are those of the product's settings, shrunk so that a stop can outlast them;
+    `claim_s` doubles with each attempt, up to 32 times as long, and must come round within `patience_s` then.
 
     `duplicated` and `reordered` are shares of the events, `short` is by how much stock falls short of what is asked for.
     The outside provider commits and then says nothing, answers with errors or resets, and refuses, at these shares.
@@ -54,7 +55,7 @@ class Shape:
     apis: int = 3
     task_time_limit_s: int = 4
     lease_s: int = 5
-    claim_s: float = 6.0
+    claim_s: float = 1.5
     visibility_timeout_s: int = 7
     backlog: int = 600
     """The run's clock stands still while more than this has not ended."""

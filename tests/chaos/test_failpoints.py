@@ -14,8 +14,10 @@ from tactics.config import Settings
 from tactics.runtime import Runtime
 from tests.chaos.journeys.book import Book
 from tests.chaos.journeys.journey import Journey, Scene
+from tests.chaos.journeys.listener import Listener
 from tests.chaos.journeys.local import EVENTS, PLACEMENTS, WAITING, activities
 from tests.chaos.journeys.outside import OUTSIDE, outside_activities, set_up
+from tests.chaos.journeys.telling import TELLING
 from tests.driving import Maker
 
 GROUPS: Mapping[str, Sequence[Journey]] = {
@@ -23,6 +25,7 @@ GROUPS: Mapping[str, Sequence[Journey]] = {
     "placements": PLACEMENTS,
     "waiting": WAITING,
     "outside": OUTSIDE,
+    "telling": TELLING,
 }
 # Were these names gone, the list would have become empty without anybody noticing.
 KNOWN: Mapping[str, AbstractSet[str]] = {
@@ -60,6 +63,13 @@ KNOWN: Mapping[str, AbstractSet[str]] = {
         "outside grant: tactics.flows.settle.settle_grant commit after 2",
         "look-up: tactics.flows.settle.settle_grant look_up provider after",
         "refusal: tactics.settle_grant ack before",
+        "retry of a parked grant: tactics.flows.grant_retry.begin_retry commit after",
+        "retry of a refused grant: tactics.chain.publish_chain publish before",
+    },
+    "telling": {
+        "webhook: tactics.gateways.webhooks.send request provider after",
+        "webhook: tactics.flows.webhook_delivery.publish_webhooks publish before",
+        "webhook: tactics.flows.webhook_delivery.deliver_webhooks commit after 2",
     },
 }
 FULL = os.environ.get("CHAOS") == "full"
@@ -70,16 +80,16 @@ EVERY = 1 if FULL else 7
 @pytest.fixture
 def scene(driven: Maker, tmp_path: Path) -> Scene:
     """Where journeys play: their activities are live, and what is done only once in a process's life is done."""
-    drive, book = driven(), Book(tmp_path / "book.jsonl")
+    drive, book, listener = driven(), Book(tmp_path / "book.jsonl"), Listener(tmp_path / "heard.jsonl")
     open_runtime = drive.app._open_runtime
 
     def opened(settings: Settings) -> Runtime:
         runtime = open_runtime(settings)
-        return replace(runtime, gateways=replace(runtime.gateways, benefits=book))
+        return replace(runtime, gateways=replace(runtime.gateways, benefits=book, outbound=listener))  # type: ignore[arg-type]  # the way out, for tests
 
     drive.runtime.close()
     drive.app._open_runtime, drive.app._runtime = opened, None
-    made = Scene(drive, book)
+    made = Scene(drive, book, listener)
     set_up(made)
     drive.load(*activities(), *outside_activities())
     made.prepare("first")

@@ -196,7 +196,7 @@ def test_the_state_is_read_from_indexes(drive: Drive) -> None:
             plan = "\n".join(row[0] for row in conn.execute(text(f"EXPLAIN {statement.text}")))
             assert "Seq Scan" not in plan
             assert plan.count("Limit") >= 1
-        assert backlog.backlog(conn) == Backlog(0, 0.0, 0, 0.0, 0, 0, 0)
+        assert backlog.backlog(conn) == Backlog(0, 0.0, 0, 0.0, 0, 0, 0, 0)
         assert backlog.open_grants(conn) == {"pending": 0, "unknown": 0, "parked": 0}
         assert backlog.stock_left(conn) == []
 

@@ -3,5 +3,7 @@
 journey.py   what a journey is, and the scene on which all are played
 local.py     events, placements, assets, sweeping, retries: what needs nobody else
 outside.py   grants of outside benefit systems
-book.py      such a system, whose book outlives whoever called
+telling.py   notices to webhooks
+    listener.py  their receiver
+    book.py      such a system, whose book outlives whoever called
 """

@@ -16,6 +16,7 @@ from tactics.flows.sweep import sweep
 from tactics.store import audit
 from tests.chaos.failpoints import boundaries, die_at, redelivered, wait_for_the_dead
 from tests.chaos.journeys.book import Book
+from tests.chaos.journeys.listener import Listener
 from tests.driving import Drive, satisfied
 
 STOCK = 1_000
@@ -53,23 +54,26 @@ WHERE c.scope IN ('day', 'budget')
 _PASSING = ("tactics:lease:*", "tactics:placement:*", "tactics:breaker:*", "tactics:calls:*")
 _MAKE_DUE = """
 WITH events AS (UPDATE event SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL),
-     executions AS (UPDATE execution SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL)
+     executions AS (UPDATE execution SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL),
+     deliveries AS (UPDATE webhook_delivery SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL)
 UPDATE outside_grant SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL
 """
 _WAITING = """
 SELECT EXISTS (SELECT FROM event WHERE next_attempt_at IS NOT NULL)
     OR EXISTS (SELECT FROM execution WHERE next_attempt_at IS NOT NULL)
     OR EXISTS (SELECT FROM outside_grant WHERE next_attempt_at IS NOT NULL)
+    OR EXISTS (SELECT FROM webhook_delivery WHERE next_attempt_at IS NOT NULL)
     OR EXISTS (SELECT FROM execution WHERE assets_unknown AND reconciled_at IS NULL)
 """
 
 
 @dataclass
 class Scene:
-    """What journeys play on: one drive for all, and the book of the outside benefit system."""
+    """What journeys play on: one drive for all, the book of the outside benefit system, and who listens to webhooks."""
 
     drive: Drive
     book: Book
+    listener: Listener
 
     def submit(self, message: dict[str, Any]) -> None:
         """Hand an event in as a producer does; what is handed in again is a duplicate."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
+from tactics import settling
+from tactics.flows.grant_retry import retry_grant
+from tactics.flows.settle import QUEUE
 from tactics.flows.sweep import sweep
 from tests.chaos.journeys.book import Manner
 from tests.chaos.journeys.journey import STOCK, Act, Journey, Scene, answered, nothing
@@ -98,6 +102,45 @@ def _given_or_parked(scene: Scene, user_id: str) -> Iterable[str]:
         yield f"the grant is {state} with {assets} assets; given {given} times"
 
 
+def _grant_of(scene: Scene, user_id: str) -> UUID:
+    found: UUID = scene.drive.value(
+        "SELECT id FROM grant_record WHERE user_id = :user ORDER BY created_at LIMIT 1", user=user_id
+    )
+    return found
+
+
+def _park(scene: Scene, user_id: str) -> None:
+    """Leave a reserved grant that was given to people before anybody called; its message is gone."""
+    _reserved(ASKED, "gives")(scene, user_id)
+    scene.drive.runtime.redis.delete(QUEUE)
+    with scene.drive.runtime.engine.begin() as conn:
+        held = settling.locked(conn, _grant_of(scene, user_id))
+        assert held is not None
+        settling.park(conn, held, "as the test wants it")
+
+
+def _be_refused(scene: Scene, user_id: str) -> None:
+    """Leave a grant that the benefit system refused, and would give by now."""
+    _reserved(ASKED, "refuses")(scene, user_id)
+    scene.work()
+    scene.book.manner = "gives"
+
+
+def _retry(scene: Scene, user_id: str) -> None:
+    retry_grant(scene.drive.app, _grant_of(scene, user_id), reason="as the test wants it")
+    scene.work()
+
+
+def _granted_anew(scene: Scene, user_id: str) -> Iterable[str]:
+    """Hold that the refused grant stays, and one new grant is there, however often it was asked for."""
+    states = sorted(state for _, state, *_ in scene.grants(user_id))
+    if states != ["granted", "refused"] or scene.book.given(user_id) != 1:
+        yield f"grants are {states}; the benefit system gave {scene.book.given(user_id)} times"
+    later = [part["outcome"] for part in scene.visit(user_id, channel=ASKED, key=None).results]
+    if later != ["reused"]:
+        yield f"the next visit is answered {later}"
+
+
 OUTSIDE: Sequence[Journey] = (
     Journey("outside grant", _with("gives"), _visit(ASKED), _visit(ASKED), _given_once(ASKED)),
     Journey("repeated call", _reserved(DEAF, "gives and says nothing"), _settle, nothing, _given_once(DEAF)),
@@ -106,4 +149,6 @@ OUTSIDE: Sequence[Journey] = (
     Journey("lost call", _reserved(ASKED, "loses the first call"), _settle, nothing, _given_once(ASKED)),
     Journey("refusal", _reserved(ASKED, "refuses"), _settle, nothing, _refused),
     Journey("called once", _reserved(ONCE, "gives"), _settle, nothing, _given_or_parked),
+    Journey("retry of a parked grant", _park, _retry, _retry, _given_once(ASKED)),
+    Journey("retry of a refused grant", _be_refused, _retry, _retry, _granted_anew),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import redis
 from sqlalchemy import Engine, create_engine, func, insert, make_url, select
 
 from tactics.embedded.home import free_port
@@ -19,9 +19,21 @@ from tests.chaos.faults import Faults
 from tests.chaos.history import History, lines
 from tests.chaos.house import House, Member, zygote_of
 from tests.chaos.load import Clients
-from tests.chaos.plain.app import BROKER, DATABASE, PROVIDER, TIME_LIMIT, VISIBILITY, events, grants, metadata, stock, visits
+from tests.chaos.plain.app import (
+    BROKER,
+    DATABASE,
+    PROVIDER,
+    TIME_LIMIT,
+    VISIBILITY,
+    events,
+    grants,
+    metadata,
+    stock,
+    visits,
+)
 from tests.chaos.plain.checks import Counted, count
 from tests.chaos.plan import POSTGRES, VALKEY, make_plan
+from tests.chaos.playing import play
 from tests.chaos.proxy import proxying
 from tests.chaos.scene import SLOTS, Script, documents, write_script
 from tests.chaos.servers import Servers, running_servers
@@ -80,7 +92,7 @@ def run_plain(shape: Shape, seed: int, home: Path) -> PlainResult:
         try:
             _wait(lambda: ready(ports), "every API to answer")
             asyncio.run(clients.come_early())
-            _play(shape, clients, faults)
+            play(shape, clients, faults, lambda: _queued(servers))
             _rest(engine, shape.patience_s)
         finally:
             house.stop()
@@ -130,10 +142,10 @@ def _members(shape: Shape, ports: list[int], env: Mapping[str, str]) -> list[Mem
     return [*workers, *(Member(f"api-{one}", "api", ("api", str(port)), env) for one, port in enumerate(ports))]
 
 
-def _play(shape: Shape, clients: Clients, faults: Faults) -> None:
-    thread = threading.Thread(target=lambda: faults.run(time.monotonic()))
-    asyncio.run(clients.run(shape.seconds, shape.patience_s / 2, thread.start))
-    thread.join()
+def _queued(servers: Servers) -> int:
+    """Count the messages that wait: all that tells of a backlog here."""
+    with redis.Redis.from_url(servers.redis_url, socket_timeout=2) as client:
+        return int(client.llen("celery"))
 
 
 def _rest(engine: Engine, patience_s: float) -> None:
