@@ -143,6 +143,7 @@ def drawn_wait_s(settings: Settings, tries: int) -> float:
 
 def _told(one: OutsideGrant, reason: str) -> dict[str, object]:
     return {
+        "what": "grant",
         "activity": one.activity_code,
         "user_id": one.user_id,
         "grant_id": str(one.grant_id),

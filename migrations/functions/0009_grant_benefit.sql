@@ -108,13 +108,6 @@ BEGIN
         IF p_budget IS NOT NULL AND NOT tactics_count_within(p_activity, 'budget', '', p_value, p_budget) THEN
             RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'limit_budget';
         END IF;
-        IF p_per_minute IS NOT NULL AND NOT tactics_count_within(p_activity, 'minute', v_minute, 1, p_per_minute) THEN
-            RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'loss_grants';
-        END IF;
-        IF p_cost_per_minute IS NOT NULL
-            AND NOT tactics_count_within(p_activity, 'minute_cost', v_minute, p_value, p_cost_per_minute) THEN
-            RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'loss_cost';
-        END IF;
         FOR n IN 1 .. cardinality(p_benefits) LOOP
             UPDATE benefit
             SET remaining = remaining - p_needed[n]
@@ -124,6 +117,14 @@ BEGIN
                 RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'sold_out', DETAIL = p_benefits[n];
             END IF;
         END LOOP;
+        -- Last, for what is sold out is no loss.
+        IF p_per_minute IS NOT NULL AND NOT tactics_count_within(p_activity, 'minute', v_minute, 1, p_per_minute) THEN
+            RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'loss_grants';
+        END IF;
+        IF p_cost_per_minute IS NOT NULL
+            AND NOT tactics_count_within(p_activity, 'minute_cost', v_minute, p_value, p_cost_per_minute) THEN
+            RAISE EXCEPTION USING ERRCODE = 'TA001', MESSAGE = 'loss_cost';
+        END IF;
     EXCEPTION WHEN SQLSTATE 'TA001' THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
         outcome := SQLERRM;

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import array
 
 from tactics.domain.provider import ProviderAnswer
 from tactics.domain.settlement import Standing
+from tactics.store.horizon import next_claim_at
 from tactics.store.tables import OPEN_STATES, grant_record, outside_grant, provider_attempt
 
 AttemptKind = Literal["call", "look_up"]
@@ -174,7 +175,7 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float) -> list[Claim]:
     claimed = (
         update(outside_grant)
         .where(mine.user_id == due.c.user_id, mine.grant_id == due.c.grant_id)
-        .values(attempts=mine.attempts + 1, next_attempt_at=_CLOCK + timedelta(seconds=claim_s))
+        .values(attempts=mine.attempts + 1, next_attempt_at=next_claim_at(mine.attempts - mine.waits, claim_s))
         .returning(mine.grant_id, mine.attempts)
     )
     return [Claim(*row) for row in conn.execute(claimed)]

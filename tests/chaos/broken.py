@@ -25,7 +25,10 @@ _CALM: Mapping[str, Any] = MappingProxyType(
         "flushes": 0,
         "postgres_stops": 0,
         "clock_jumps": 0,
-        "seconds": 8.0,
+        "events": 200,
+        "users": 60,
+        "placements": 200,
+        "seconds": 6.0,
     }
 )
 _STOCK_CONDITION = "(remaining IS NULL OR remaining >= p_needed[n])"
@@ -119,7 +122,7 @@ BUILDS: Mapping[str, Build] = {
     "epoch": Build(
         "no execution begins an epoch of its own",
         frozenset({"epoch_shared", "epoch"}),
-        {**_CALM, "stops": 2, "placements": 200},
+        {**_CALM, "stops": 2},
         apply=_leave_epochs,
     ),
     "attempt": Build(

@@ -34,6 +34,7 @@ class Faults:
         self.troubles: list[BaseException] = []
         self._stopped: dict[int, float] = {}
         self._lock = threading.Lock()
+        self._over = threading.Event()
         self._ways: dict[str, Callable[[Fault], bool]] = {
             "kill": self._kill,
             "stop": self._stop,
@@ -54,13 +55,18 @@ class Faults:
         """
         with ThreadPoolExecutor(8) as pool:
             for fault in self.plan:
-                while pace.now() < fault.at_s:
+                while pace.now() < fault.at_s and not self._over.is_set():
                     self._let_go_on()
-                pool.submit(self._do, fault)
+                if not self._over.is_set():
+                    pool.submit(self._do, fault)
         while self._stopped:
             self._let_go_on()
         if self.troubles:
             raise self.troubles[0]
+
+    def give_up(self) -> None:
+        """Let nothing more fail."""
+        self._over.set()
 
     def _let_go_on(self) -> None:
         """Let go on who was stopped for long enough, and take a breath."""

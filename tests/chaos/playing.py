@@ -26,6 +26,10 @@ def play(shape: Shape, clients: Clients, faults: Faults, backlog: Callable[[], i
     """
     with Pace(backlog, shape.backlog, shape.seconds) as pace, ThreadPoolExecutor(1) as failing:
         failed = failing.submit(faults.run, pace)
-        asyncio.run(clients.run(pace, shape.patience_s / 2))
+        try:
+            asyncio.run(clients.run(pace, shape.patience_s / 2))
+        except BaseException:
+            faults.give_up()
+            raise
         failed.result()
         return pace.now()

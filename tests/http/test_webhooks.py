@@ -44,7 +44,8 @@ def test_a_webhook_over_its_life(driven: Maker, api_of: Callable[..., Any]) -> N
         gauges = api.get("/metrics").text
         assert "tactics_webhooks_waiting 2.0" in gauges
         assert "tactics_webhooks_parked 3.0" in gauges
-        ids, cursor = [], None
+        ids: list[str] = []
+        cursor = None
         while not ids or cursor:
             asked = {"limit": 2, "state": "parked", **({"cursor": cursor} if cursor else {})}
             answer = api.get(f"{where}/deliveries", params=asked).json()

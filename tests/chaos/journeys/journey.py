@@ -33,6 +33,16 @@ SELECT 'event ' || id FROM event WHERE routed_at IS NULL AND parked_reason IS NU
 UNION ALL SELECT 'execution ' || link || ' of ' || user_id FROM execution WHERE finished_at IS NULL
 UNION ALL SELECT 'grant ' || state || ' of ' || user_id FROM grant_record WHERE state IN ('pending', 'unknown')
 """
+# A grant and the execution that made it are one commit; so are settling it and its outcome.
+_TORN = """
+SELECT 'grant ' || g.idempotency_id || ' is ' || g.state || ', its execution ' || coalesce(e.outcome, 'missing')
+FROM grant_record g LEFT JOIN execution e ON e.user_id = g.user_id AND e.id = g.execution_id
+WHERE e.id IS NULL OR (g.state = 'granted') <> (e.outcome = 'granted')
+UNION ALL
+SELECT 'execution of ' || e.user_id || ' granted nothing'
+FROM execution e WHERE e.outcome = 'granted'
+    AND NOT EXISTS (SELECT FROM grant_record g WHERE g.user_id = e.user_id AND g.execution_id = e.id)
+"""
 # What was given beside what is left: worked out from the lines of grants, not from any counter of ours.
 _STOCK = """
 SELECT b.activity_code || ' ' || b.code, b.stock_initial - b.remaining, coalesce(sum(line.taken), 0)
@@ -138,6 +148,10 @@ class Scene:
         """Give what has not ended, of anybody."""
         return [what for (what,) in self.drive.rows(_OPEN)]
 
+    def torn(self) -> list[str]:
+        """Give what was written in part."""
+        return [what for (what,) in self.drive.rows(_TORN)]
+
     def miscounted(self) -> list[str]:
         """Give stock and limits of which more, or less, is gone than was given."""
         counted = [*self.drive.rows(_STOCK), *self.drive.rows(_COUNTERS)]
@@ -185,7 +199,7 @@ class Journey:
         scene.recover()
         self.again(scene, user_id)
         scene.recover()
-        found = [*self.expect(scene, user_id), *scene.unended(), *scene.miscounted(), *scene.audited()]
+        found = [*self.expect(scene, user_id), *scene.unended(), *scene.torn(), *scene.miscounted(), *scene.audited()]
         assert not found, f"{self.name}, {what}: {found}"
 
 

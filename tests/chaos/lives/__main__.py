@@ -32,7 +32,9 @@ def main() -> int:
         for one in running:
             one.join()
     failed = sum(one.exitcode != 0 for one in running)
-    print(f"{each * asked.processes} lives of grants in {time.monotonic() - begun:.0f} s: {failed or 'no'} process failed")
+    print(
+        f"{each * asked.processes} lives of grants in {time.monotonic() - begun:.0f} s: {failed or 'no'} process failed"
+    )
     return 1 if failed else 0
 
 

@@ -1,6 +1,6 @@
 """Any life of a grant, against paper: a hypothesis state machine over the whole engine, with a real Postgres and Redis.
 
-`python -m tests.chaos.lives.machine --examples 10000` runs it for long; `test_grant_machine.py` for a moment.
+`python -m tests.chaos.lives --examples 10000` runs it for long; `test_lives.py` for a moment.
 """
 
 from __future__ import annotations
@@ -19,31 +19,11 @@ from hypothesis.stateful import (
 )
 
 from tactics.domain.provider import AnswerKind
-from tests.chaos.lives.outside import CALLED, LOOKED_UP, MEANWHILE, Ask, ScriptedBenefits
+from tests.chaos.lives.choices import ASKS, CHANGES, FEW, OUTSIDE, WHO
+from tests.chaos.lives.outside import Ask, ScriptedBenefits
 from tests.chaos.lives.paper import OPEN, Attempt, Line, Outside, Paper, PaperAsset, PaperGrant, Terms, Told
 from tests.chaos.lives.scene import LINES, VALID, Crash, Killed, Scene
 from tests.driving import NOON, Drive
-
-OUTSIDE = (
-    *(None, None, None),
-    Outside(idempotent=True, can_be_asked=True),
-    Outside(idempotent=True, can_be_asked=False),
-    Outside(idempotent=False, can_be_asked=True),
-    Outside(idempotent=False, can_be_asked=False),
-)
-ASK = st.builds(Ask, st.sampled_from(CALLED), st.sampled_from(LOOKED_UP), st.sampled_from(MEANWHILE))
-ASKS = st.tuples(ASK, ASK, ASK)
-CHANGES = st.lists(
-    st.tuples(
-        st.sampled_from(("claimed", "redeemed", "redeemed", "released", "released", "expired", "revoked")),
-        st.sampled_from((None, None, 0, 2)),
-        st.sampled_from((None, None, "o1", "o2")),
-    ),
-    min_size=1,
-    max_size=4,
-)
-WHO = st.sampled_from((0, 0, 0, 1))
-FEW = st.sampled_from((None, None, 1, 2, 3))
 
 
 class GrantMachine(RuleBasedStateMachine):
@@ -77,7 +57,7 @@ class GrantMachine(RuleBasedStateMachine):
         prepares=st.sampled_from((False, False, True)),
         outside=st.sampled_from(OUTSIDE),
     )
-    def begin(  # noqa: PLR0913  # what an activity's document can say
+    def begin(
         self,
         *,
         lines: tuple[Line, ...],
@@ -112,11 +92,7 @@ class GrantMachine(RuleBasedStateMachine):
     @rule(target=visits, who=WHO, assets_known=st.sampled_from((True, True, True, False)))
     def visit(self, who: int, assets_known: bool) -> str:
         """A user comes by."""
-        user, key = self.scene.users[who], self.scene.new_key()
-        self.asked[key] = user
-        part = self.scene.visit(user, self.now, key, assets_known=assets_known)
-        self._hears(key, part, self._on_paper(user, assets_known=assets_known))
-        return key
+        return self._visit(who, assets_known=assets_known)
 
     @rule(key=visits)
     def ask_again(self, key: str) -> None:
@@ -146,7 +122,7 @@ class GrantMachine(RuleBasedStateMachine):
                 self._change(user, made, asset, "revoked" if how == "revoked" else "redeemed", None, None)
                 if how in ("released", "overtaken"):
                     self._change(user, made, asset, "released", None if how == "released" else 2, None)
-        return self.visit(who, assets_known)
+        return self._visit(who, assets_known=assets_known)
 
     @rule(target=visits, who=WHO, how=st.sampled_from(("fails", "before", "after")))
     def visit_and_crash(self, who: int, how: str) -> str:
@@ -183,7 +159,7 @@ class GrantMachine(RuleBasedStateMachine):
     @rule(target=visits, who=WHO, script=ASKS)
     def visit_and_settle(self, who: int, script: tuple[Ask, ...]) -> str:
         """A user comes by, and what came of it is settled as far as can be."""
-        key = self.visit(who, assets_known=True)
+        key = self._visit(who, assets_known=True)
         if self.outside_ones:
             self.settle(0, script, late=False)
         return key
@@ -282,6 +258,13 @@ class GrantMachine(RuleBasedStateMachine):
         if user not in self.prepared:
             return Told("not_prepared")
         return self.paper.visit(user, self.now, self.now + VALID, assets_known=assets_known)
+
+    def _visit(self, who: int, *, assets_known: bool) -> str:
+        user, key = self.scene.users[who], self.scene.new_key()
+        self.asked[key] = user
+        part = self.scene.visit(user, self.now, key, assets_known=assets_known)
+        self._hears(key, part, self._on_paper(user, assets_known=assets_known))
+        return key
 
     def _name(self, made: PaperGrant) -> str:
         user = next(user for user, one in self.paper.each() if one is made)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import get_args
 
 from tactics.domain.provider import AnswerKind, Provider, ProviderAnswer, ProviderCall, ProviderPage
+from tactics.errors import GatewayError
 from tests.chaos.lives.scene import Killed
 
 CALLED = ("granted", "refused", "pending", "not_sent", "lost", "done_unclear", "lost_dies", "done_dies")
@@ -86,8 +87,8 @@ class ScriptedBenefits:
         return self._answer("look_up", self.ledger.known.get(idempotency_id, "unknown_id") if honest else "unclear")
 
     def listing(self, provider: Provider, begin: datetime, end: datetime, cursor: str | None = None) -> ProviderPage:
-        """There is nothing to list."""
-        return ProviderPage([], None)
+        """Refuse: no step of a grant's life reads lists."""
+        raise GatewayError(f"{provider.name} has no list from {begin} to {end} at {cursor}")
 
     def _next(self, kind: str) -> Ask:
         self.asked(kind)

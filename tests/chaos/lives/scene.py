@@ -32,7 +32,15 @@ _PROVIDER = """
     INSERT INTO provider (name, url, look_up_url, signing_secrets, idempotent, remembers_s, timeout_ms, max_concurrency)
     VALUES (:name, :url, :look_up_url, '{}', :idempotent, 86400, 5000, 8)
 """
-_MINE = "WHERE user_id = ANY (:users) AND grant_id = :grant"
+_DUE = """
+    UPDATE outside_grant SET next_attempt_at = now()
+    WHERE user_id = ANY (:users) AND grant_id = :grant AND next_attempt_at IS NOT NULL
+"""
+_OLDER = """
+    UPDATE outside_grant
+    SET created_at = created_at - interval '2 days', first_called_at = first_called_at - interval '2 days'
+    WHERE user_id = ANY (:users) AND grant_id = :grant
+"""
 _STORED = text("""
     SELECT
         coalesce((SELECT json_agg(json_build_array(user_id, will_send_count, state, usable, released, id)
@@ -117,9 +125,7 @@ class Scene:
         provider = self.code if outside is not None else "local"
         if outside is not None:
             look_up_url = _URL + "/{idempotency_id}" if outside.can_be_asked else None
-            drive.run(
-                _PROVIDER, name=provider, url=_URL, look_up_url=look_up_url, idempotent=outside.idempotent
-            )
+            drive.run(_PROVIDER, name=provider, url=_URL, look_up_url=look_up_url, idempotent=outside.idempotent)
         drive.load(
             document(
                 code=self.code,
@@ -175,14 +181,11 @@ class Scene:
 
     def make_due(self, grant_id: str) -> None:
         """Let it be time for a grant's next attempt, if there is to be one."""
-        due = f"UPDATE outside_grant SET next_attempt_at = now() {_MINE} AND next_attempt_at IS NOT NULL"
-        self.drive.run(due, users=self.users, grant=grant_id)
+        self.drive.run(_DUE, users=self.users, grant=grant_id)
 
     def grow_old(self, grant_id: str) -> None:
         """Let so much time pass that the provider has forgotten a grant."""
-        ago = "interval '2 days'"
-        older = f"created_at = created_at - {ago}, first_called_at = first_called_at - {ago}"
-        self.drive.run(f"UPDATE outside_grant SET {older} {_MINE}", users=self.users, grant=grant_id)
+        self.drive.run(_OLDER, users=self.users, grant=grant_id)
 
     def claim_due(self) -> dict[str, int]:
         """Claim what is due, as the sweeper does."""

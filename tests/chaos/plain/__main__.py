@@ -12,7 +12,17 @@ from tests.chaos.plain.running import run_plain
 from tests.chaos.shape import Shape
 
 _QUICK = 0.05
-_FAULTS = ("kills", "stops", "cuts", "dropped_replies", "stalls", "valkey_kills", "flushes", "postgres_stops", "clock_jumps")
+_FAULTS = (
+    "kills",
+    "stops",
+    "cuts",
+    "dropped_replies",
+    "stalls",
+    "valkey_kills",
+    "flushes",
+    "postgres_stops",
+    "clock_jumps",
+)
 
 
 def main() -> None:
@@ -36,7 +46,11 @@ def main() -> None:
         home.chmod(0o755)
         rows.append(run_plain(shape, seed, home).to_json())
         shutil.rmtree(home, ignore_errors=True)
-        print(" ".join(f"{name}={rows[-1][name]}" for name in ("seed", "events", "faults", "lost", "over_issued", "stuck")))
+        print(
+            " ".join(
+                f"{name}={rows[-1][name]}" for name in ("seed", "events", "faults", "lost", "over_issued", "stuck")
+            )
+        )
         if asked.json:
             Path(asked.json).write_text(json.dumps(rows, indent=2) + "\n")
 

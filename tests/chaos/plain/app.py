@@ -9,7 +9,20 @@ from typing import Any
 
 import httpx
 from celery import Celery, chain
-from sqlalchemy import Column, Engine, Index, Integer, MetaData, Table, Text, create_engine, func, insert, select, update
+from sqlalchemy import (
+    Column,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 DATABASE, BROKER, PROVIDER = "PLAIN_DATABASE_URL", "PLAIN_BROKER_URL", "PLAIN_PROVIDER_URL"
@@ -47,9 +60,7 @@ grants = Table(
 )
 # Two deliveries may look up at the same moment: the second one's insert fails, and its retry finds the first's.
 Index("one_grant", grants.c.activity, grants.c.user_id, unique=True, postgresql_where=grants.c.state != "refused")
-visits = Table(
-    "plain_visit", metadata, Column("key", Text, primary_key=True), Column("outcome", Text, nullable=False)
-)
+visits = Table("plain_visit", metadata, Column("key", Text, primary_key=True), Column("outcome", Text, nullable=False))
 
 celery = Celery("plain")
 celery.conf.update(

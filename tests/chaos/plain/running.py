@@ -73,7 +73,7 @@ def run_plain(shape: Shape, seed: int, home: Path) -> PlainResult:
     """
     begun, script, ways = time.monotonic(), write_script(seed, shape), Ways()
     clients_file, provider_log = History(home / "clients.jsonl"), home / "provider.jsonl"
-    wrong = {"commit_then_timeout": shape.provider_times_out, "refuse": shape.provider_refuses}
+    wrong: dict[str, Any] = {"commit_then_timeout": shape.provider_times_out, "refuse": shape.provider_refuses}
     wrong |= {"error_500": shape.provider_breaks, "reset": shape.provider_breaks}
     with (
         running_servers(home / "servers") as servers,
