@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tactics.cli.output import Json, print_json, print_table
 
-app = typer.Typer(no_args_is_help=True, help="How much of a benefit there is, and giving it more.")
+if TYPE_CHECKING:
+    from tactics.flows.recount import Recounted
+
+app = typer.Typer(no_args_is_help=True, help="How much of a benefit there is, giving it more, and counting it again.")
+MISSING = 1
 
 Activity = Annotated[str, typer.Argument(metavar="ACTIVITY", help="The activity's code.")]
 
@@ -63,3 +68,43 @@ def add(
         print_json({"movement_id": str(moved.movement.id), "delta": delta, "remaining": moved.remaining})
     else:
         typer.echo(f"{activity}, {benefit}: {moved.remaining} left")
+
+
+@app.command()
+def recount(
+    activity: Activity,
+    benefit: Annotated[
+        str | None, typer.Argument(metavar="[BENEFIT]", help="Only this benefit; else all, and the limits' counters.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the audit log.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be changed, and change nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Make stock what was declared, moved and given adds up to, after a restored backup or a change by hand.
+
+    Grants may go on meanwhile, and a second time changes nothing. Exit 1 where more was given than there was.
+    """
+    from tactics.cli import attach
+    from tactics.flows.recount import recount_stock
+
+    found = recount_stock(attach.runtime(), activity, benefit, reason=reason, dry_run=dry_run)
+    if json:
+        print_json([one.to_json() for one in found])
+    else:
+        _say_recounted(activity, found, dry_run=dry_run)
+    if any(one.missing for one in found):
+        raise typer.Exit(MISSING)
+
+
+def _say_recounted(activity: str, found: Sequence[Recounted], *, dry_run: bool) -> None:
+    if not found:
+        typer.echo(f"{activity}: everything adds up already")
+    for one in found:
+        name = one.benefit if one.what == "stock" else f"counter {one.what}"
+        was = "nothing" if one.before is None else one.before
+        typer.echo(f"{activity}, {name}: {was}, {'would be' if dry_run else 'now'} {one.after}")
+        if one.missing:
+            typer.echo(
+                f"  {one.missing} more are given than there were: if that stands, "
+                f"`tactics stock add {activity} {one.benefit} {one.missing} --reason …`, then recount again"
+            )

@@ -97,7 +97,10 @@ def _attempt(runtime: Runtime, provider: Provider, one: OutsideGrant) -> tuple[s
         return state, answer
     with runtime.reading() as conn:
         again = outside_grants.find(conn, one.grant_id)
-    if again is None or not again.open or not may_repeat(provider, again.standing, again.read_at):
+    # A newer attempt has its own look-up to go by.
+    if again is None or not again.open or again.attempts != one.attempts:
+        return state, answer
+    if not may_repeat(provider, again.standing, again.read_at):
         return state, answer
     return _ask(runtime, provider, again, "call")
 

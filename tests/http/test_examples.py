@@ -11,7 +11,12 @@ from pydantic import TypeAdapter
 from tactics.api.routes import assets, benefits, codes, grants, items, parked, providers, users, webhooks
 
 MODULES = (assets, benefits, codes, grants, items, parked, providers, users, webhooks)
-ROUTES = [route for module in MODULES for route in module.router.routes if isinstance(route, APIRoute)]
+ROUTES = [
+    route
+    for module in MODULES
+    for route in module.router.routes
+    if isinstance(route, APIRoute) and route.include_in_schema
+]
 
 
 def _examples(content: Any) -> list[Any]:

@@ -86,6 +86,7 @@ def test_what_cannot_be_asked_is_refused(api: Client) -> None:
     bodies: list[dict[str, Any]] = [{}, {"reason": ""}, {"reason": None}, {"reason": "x", "begin": "2026-01-01T00:00Z"}]
     for body in bodies:
         assert problem(api.post(f"{PATH}/abandon", json=body)) == (422, "form")
+    assert problem(api.get(f"{PATH}/retry")) == problem(api.get(f"{PATH}/abandon")) == (405, "method_not_allowed")
     assert problem(api.post(f"{PATH}/retry", json={"limit": 1_001})) == (422, "form")
     assert problem(api.post(f"{PATH}/retry", json={"cursor": "WyJ4Il0"})) == (422, "bad_input")
     assert api.post(f"{PATH}/retry", json={}).json() == {"done": [], "skipped": [], "next_cursor": None}

@@ -44,7 +44,7 @@ class EntryAnswer(BaseModel):
     actor: Annotated[str, Field(description="an API key's name, `cli:` and who, `tactics` for what it does by itself")]
     request_id: str | None
     action: Annotated[str, Field(description="created, changed, deleted, emptied, erased, removed, retried")]
-    kind: Annotated[str, Field(description="what was changed: a table, or user, parked, retention")]
+    kind: Annotated[str, Field(description="what was changed: a table, or user, parked, grant, retention")]
     subject: Annotated[str, Field(description="which one of its kind; `*`: many at once")]
     before: dict[str, Any] | None
     after: dict[str, Any] | None

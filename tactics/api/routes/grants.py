@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Path, Query
+from fastapi import APIRouter, Body, HTTPException, Path, Query
 
 from tactics.api import examples_grants as examples
 from tactics.api.access import Acting, Tactics, needs
@@ -59,6 +59,13 @@ def list_grants(
         found = grant_listing.listing(conn, wanted, after=after, limit=limit + 1)
     rows, following = page(found, limit, lambda row: [row["created_at"].isoformat(), str(row["id"])])
     return GrantList(grants=[GrantAnswer.model_validate(grant_shown(row)) for row in rows], next_cursor=following)
+
+
+@router.get("/retry", dependencies=[READING], include_in_schema=False)
+@router.get("/abandon", dependencies=[READING], include_in_schema=False)
+def only_post() -> None:
+    """Say that there is nothing to be read here: else these would be taken for ids of grants."""
+    raise HTTPException(405, headers={"Allow": "POST"})
 
 
 @router.get("/{grant_id}", dependencies=[READING], responses={**told(200, examples.SHOWN), **described(404, 422)})
