@@ -144,6 +144,7 @@ def create_app(settings: Settings, open_runtime: Callable[[Settings], Runtime] =
     limit = settings.task_time_limit_s
     app.conf.update(
         broker_url=settings.redis_url,
+        broker_transport="tactics.broker:Transport",
         broker_connection_retry_on_startup=True,
         broker_connection_timeout=4,
         broker_transport_options={
@@ -153,7 +154,6 @@ def create_app(settings: Settings, open_runtime: Callable[[Settings], Runtime] =
             "socket_connect_timeout": 4,
             "socket_keepalive": True,
             "health_check_interval": 10,
-            "retry_on_timeout": True,
             # A publisher without a broker hears of it at once, not after six seconds; whether to try again it decides.
             "max_retries": 1,
             "interval_start": 0,

@@ -126,6 +126,8 @@ class Segment:
         trip = self._trip()
         if not run.stored:
             _store_placement(run.conn, run, self.ctx)
+        elif run.execution.link == "grant" and not events.record_answer(run.conn, self.ctx.event, {}):
+            raise Abandoned  # else what this segment granted would stand, for nobody
         executions.suspend(
             run.conn,
             run.execution,

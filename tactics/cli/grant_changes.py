@@ -1,4 +1,4 @@
-"""`tactics grants retry|abandon`: one grant, some by their ids, or all that a filter finds, with progress."""
+"""`tactics grants retry|abandon|revoke`: one grant, some by their ids, or all that a filter finds, with progress."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from tactics.errors import BadInput, NotFound
 if TYPE_CHECKING:
     from tactics.flows.grant_abandon import AbandonResult
     from tactics.flows.grant_retry import RetryResult
+    from tactics.flows.grant_revoke import RevokeResult
     from tactics.runtime import Runtime
     from tactics.store.grant_listing import Wanted
 
-    Each = Callable[[Sequence[UUID]], Sequence[RetryResult | AbandonResult]]
+    Each = Callable[[Sequence[UUID]], Sequence[RetryResult | AbandonResult | RevokeResult]]
     Foresee = Callable[[Sequence[UUID]], Counter[str]]
 
 MOST_SAID = 20
@@ -106,6 +107,44 @@ def abandon(
         verb="abandoned",
         named=len(ids or ()),
         wanted=replace(wanted, states=grant_batch.ABANDONED),
+        json=json,
+    )
+
+
+def revoke(
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the audit log.")],
+    ids: Ids = None,
+    activity: Activity = None,
+    user: User = None,
+    provider: Of = None,
+    begin: Begin = None,
+    end: End = None,
+    limit: Most = None,
+    all_matching: AllMatching = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Take back what was given by mistake: assets that are not redeemed are revoked. Grants stay counted, their stock taken.
+
+    Outside systems are told nothing: what they gave, their own people have to take back.
+    """
+    from tactics.cli import attach
+    from tactics.flows import grant_revoke
+
+    if not reason.strip():
+        raise BadInput("--reason is empty: why is taken back what users were given?")
+    wanted = wanted_of(activity, user, None, provider, begin, end)
+    _check(ids, wanted, all_matching=all_matching)
+    runtime = attach.runtime()
+    wanted = replace(wanted, states=grant_revoke.REVOKED)
+    _run(
+        runtime,
+        _pages(runtime, ids, wanted, limit),
+        lambda some: grant_revoke.revoke_each(runtime, some, reason=reason),
+        (lambda some: grant_revoke.foresee_revoke(runtime, some)) if dry_run else None,
+        verb="revoked",
+        named=len(ids or ()),
+        wanted=wanted,
         json=json,
     )
 

@@ -102,14 +102,9 @@ def _dead_end(provider: Provider, one: OutsideGrant) -> str:
 
 
 def _of_refused(runtime: Runtime, conn: Connection, row: GrantRow) -> Outlook:
-    if is_pseudonym(row.user_id):
-        return _nothing("its user was erased")
-    again = history.execution_for(conn, row.user_id, row.activity_code, RETRY_SOURCE, str(row.id))
-    if again is not None:
-        became = again["outcome"] or "is not done"
-        return _nothing(f"it was retried before, by execution {again['id']}: {became}")
-    if history.event_of(conn, row.event_source, row.event_id) is None:
-        return _nothing("its event was deleted: nobody can say any more what was asked")
+    over = _over(conn, row)
+    if over is not None:
+        return _nothing(over)
     now = runtime.now(conn, row.business_at)
     try:
         activity = _live(runtime, conn, row.activity_code, now)
@@ -121,6 +116,22 @@ def _of_refused(runtime: Runtime, conn: Connection, row: GrantRow) -> Outlook:
     return Outlook(
         "renew", 1, "it was refused and nothing is reserved: it is granted anew, where the rule still matches"
     )
+
+
+def _over(conn: Connection, row: GrantRow) -> str | None:
+    """Say why a refused grant can never be granted anew."""
+    if is_pseudonym(row.user_id):
+        return "its user was erased"
+    again = history.execution_for(conn, row.user_id, row.activity_code, RETRY_SOURCE, str(row.id))
+    if again is not None:
+        became = again["outcome"] or "is not done"
+        return f"it was retried before, by execution {again['id']}: {became}"
+    made = grant_retries.granted_by(conn, row.user_id, RETRY_SOURCE, str(row.id))
+    if made is not None:
+        return f"it was retried before, by grant {made}"
+    if history.event_of(conn, row.event_source, row.event_id) is None:
+        return "its event was deleted: nobody can say any more what was asked"
+    return None
 
 
 def _live(runtime: Runtime, conn: Connection, code: str, now: datetime) -> TacticsActivity:

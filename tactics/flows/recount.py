@@ -57,10 +57,8 @@ def recount_stock(
     """
     with reading.transaction(runtime) as conn, conn.begin_nested() as point:
         row = activities.locked(conn, activity_code)
-        if benefit is None:  # counters are locked before benefits, as grants do
-            found = _of_limits(conn, activity_code, row.version)
-        else:
-            found = []
+        # Counters are locked before benefits, as grants do.
+        found = _of_limits(conn, activity_code, row.version) if benefit is None else []
         found += _of_stock(conn, activity_code, benefit)
         for one in found:
             _tell(conn, activity_code, one, reason)

@@ -6,9 +6,10 @@ Claiming is committed before anything is published, so a message carries an atte
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError
 
 from tactics import metrics
@@ -22,7 +23,6 @@ from tactics.flows.expire import expire_due
 from tactics.flows.reconcile import reconcile
 from tactics.flows.settle import publish_settling
 from tactics.flows.webhook_delivery import publish_webhooks
-from tactics.runtime import Runtime
 from tactics.store import events, executions, held, limits, outside_grants, partitions
 
 log = structlog.get_logger()
@@ -35,48 +35,93 @@ _FORGOTTEN_AT = "minutes_forgotten_at"
 def sweep(app: TacticsApp) -> dict[str, int]:
     """Publish what is due again, expire assets, reconcile tagged answers, and keep next months' partitions ready.
 
+    A part that fails keeps none of the others from their work.
+
     Returns:
         How many events, executions, grants and deliveries were published, how many instances had assets that expired, and
         how many answers were reconciled.
+
+    Raises:
+        Exception: what a part raised, once the others are done.
     """
-    runtime, settings = app.runtime, app.settings
-    claim_s, max_attempts = settings.claim_s, settings.max_attempts
-    with runtime.engine.begin() as conn:
-        refs = events.claim_due(conn, limit=MOST, claim_s=claim_s, max_attempts=max_attempts)
-    publish_routing(app, refs)
-    with runtime.engine.begin() as conn:
-        due = executions.claim_due(conn, limit=MOST, claim_s=claim_s, max_attempts=max_attempts)
-    published = publish_claims(app, due) + let_go(app)
-    with runtime.engine.begin() as conn:
-        unsettled = outside_grants.claim_due(conn, limit=MOST, claim_s=claim_s)
-    publish_settling(app, unsettled)
-    expired = expire_due(runtime)
-    told = publish_webhooks(app)
-    reconciled = reconcile(runtime)
-    with runtime.engine.begin() as conn:
-        partitions.ensure_months(conn)
-    _forget_minutes(runtime)
+    done: dict[str, int] = {}
+    failures: list[Exception] = []
+    for name, part in _PARTS:
+        try:
+            done[name] = part(app)
+        except SoftTimeLimitExceeded:
+            raise
+        except Exception as error:  # noqa: BLE001  # raised below
+            log.warning("sweep_failed", part=name, error=type(error).__name__)
+            failures.append(error)
     metrics.SWEEPS.count()
-    metrics.SWEPT.count("events", by=len(refs))
-    metrics.SWEPT.count("executions", by=published)
-    metrics.SWEPT.count("grants", by=len(unsettled))
-    metrics.SWEPT.count("webhooks", by=told)
-    metrics.SWEPT.count("reconciled", by=reconciled)
-    done = {"events": len(refs), "executions": published, "grants": len(unsettled), "reconciled": reconciled}
-    done |= {"expired": expired, "webhooks": told}
+    for name in ("events", "executions", "grants", "webhooks", "reconciled"):
+        metrics.SWEPT.count(name, by=done.get(name, 0))
     if any(done.values()):
         log.info("swept", **done)
+    if failures:
+        raise failures[0]
     return done
 
 
-def _forget_minutes(runtime: Runtime) -> None:
+def _events(app: TacticsApp) -> int:
+    settings = app.settings
+    with app.runtime.engine.begin() as conn:
+        refs = events.claim_due(conn, limit=MOST, claim_s=settings.claim_s, max_attempts=settings.max_attempts)
+    publish_routing(app, refs)
+    return len(refs)
+
+
+def _executions(app: TacticsApp) -> int:
+    settings = app.settings
+    with app.runtime.engine.begin() as conn:
+        due = executions.claim_due(conn, limit=MOST, claim_s=settings.claim_s, max_attempts=settings.max_attempts)
+    return publish_claims(app, due) + let_go(app)
+
+
+def _grants(app: TacticsApp) -> int:
+    with app.runtime.engine.begin() as conn:
+        unsettled = outside_grants.claim_due(conn, limit=MOST, claim_s=app.settings.claim_s)
+    publish_settling(app, unsettled)
+    return len(unsettled)
+
+
+def _expired(app: TacticsApp) -> int:
+    return expire_due(app.runtime)
+
+
+def _reconciled(app: TacticsApp) -> int:
+    return reconcile(app.runtime)
+
+
+def _months(app: TacticsApp) -> int:
+    with app.runtime.engine.begin() as conn:
+        partitions.ensure_months(conn)
+    return 0
+
+
+def _minutes(app: TacticsApp) -> int:
     """Delete the counters of minutes long over, now and then; in replay no minute is."""
+    runtime = app.runtime
     now, last = time.monotonic(), runtime.shared.get(_FORGOTTEN_AT)
     if runtime.settings.replay or (isinstance(last, float) and now - last < FORGET_EVERY_S):
-        return
+        return 0
     runtime.shared[_FORGOTTEN_AT] = now
     with runtime.engine.begin() as conn:
         limits.forget_minutes(conn)
+    return 0
+
+
+_PARTS: tuple[tuple[str, Callable[[TacticsApp], int]], ...] = (
+    ("events", _events),
+    ("executions", _executions),
+    ("grants", _grants),
+    ("expired", _expired),
+    ("webhooks", publish_webhooks),
+    ("reconciled", _reconciled),
+    ("months", _months),
+    ("minutes", _minutes),
+)
 
 
 def let_go(app: TacticsApp, *, code: str | None = None) -> int:

@@ -56,6 +56,13 @@ def codes_left(conn: Connection, activity_code: str, name: str) -> int:
     return int(conn.execute(query).scalar_one())
 
 
+def granted_by(conn: Connection, user_id: str, source: str, event_id: str) -> UUID | None:
+    """Find the grant that an event led to. Grants are kept longer than events and executions."""
+    mine = grant_record.c
+    query = select(mine.id).where(mine.user_id == user_id, mine.event_source == source, mine.event_id == event_id)
+    return conn.execute(query.limit(1)).scalar_one_or_none()
+
+
 def fence(conn: Connection, one: OutsideGrant) -> None:
     """Make every attempt at a grant that is held stale: a worker that was about to ask must not any more."""
     mine = outside_grant.c

@@ -37,7 +37,8 @@ _SET = (
 _COUNTERS = (
     select(func.concat_ws("/", limit_counter.c.scope, func.nullif(limit_counter.c.period, "")), limit_counter.c.used)
     .where(limit_counter.c.activity_code == bindparam("activity"), limit_counter.c.scope.in_(("day", "budget")))
-    .order_by(limit_counter.c.scope, limit_counter.c.period)
+    .order_by(limit_counter.c.scope.desc(), limit_counter.c.period)  # days before the budget, as grants lock them
+    .with_for_update(key_share=True)
 )
 
 
@@ -66,5 +67,5 @@ def set_left(conn: Connection, activity_code: str, name: str, left: int) -> None
 
 
 def counters(conn: Connection, activity_code: str) -> dict[str, int]:
-    """Give an activity's counters of days and of its budget: `day/2026-11-23` or `budget`, and what each counts."""
+    """Lock and give an activity's counters of days and of its budget: `day/2026-11-23` or `budget`, and what each counts."""
     return {name: int(used) for name, used in conn.execute(_COUNTERS, {"activity": activity_code})}

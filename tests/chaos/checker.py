@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from tests.chaos import checks_answers, checks_ends, checks_grants, checks_turns
@@ -85,7 +86,9 @@ def _figures(past: Past) -> dict[str, Any]:
     for row in past.all("execution"):
         name = f"{row['link']} {row['outcome']}"
         outcomes[name] = outcomes.get(name, 0) + 1
+    moments = sorted(change.at for changes in past.by_tx.values() for change in changes)
     return {
+        "longest_silence_s": round(max((after - one for one, after in pairwise(moments)), default=0.0), 1),
         "accepted": len(checks_ends.acknowledged(past)),
         "parked": sum(row["parked_reason"] is not None for row in past.all("event")),
         "grants": dict(sorted(states.items())),

@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import uvloop
-
 LOOPBACK = "127.0.0.1"
 _ROOT = Path(__file__).parents[2]
 
@@ -235,7 +233,7 @@ def main() -> None:
     """Be the proxy."""
     given = [one.split(":") for one in sys.argv[1:]]
     links = {name: Link(name, int(listen), int(target)) for name, listen, target in given}
-    uvloop.run(_serve(links))
+    asyncio.run(_serve(links))
 
 
 if __name__ == "__main__":

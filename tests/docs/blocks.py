@@ -8,6 +8,7 @@ A mark is an HTML comment on the line above a fence:
     <!-- exit: 2 -->              the command ends with this code
     <!-- needs: addresses -->     from here on, the environment has what this exports, with the servers' real addresses
     <!-- not run: reason -->      nobody can run it here; the reason is for whoever reads the source
+    <!-- rehearsed: step -->      a step of the runbook, which tests/runbook runs when what it is for has happened
     <!-- picture -->              text that no command prints
 
 A `text` block below a `sh` block is what its commands print: `…` stands for anything, alone on a line for any lines.
@@ -22,7 +23,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCS: Sequence[Path] = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-MARKS = frozenset({"file", "background", "at once", "exit", "needs", "not run", "picture"})
+MARKS = frozenset({"file", "background", "at once", "exit", "needs", "not run", "rehearsed", "picture"})
+NOT_TYPED: frozenset[str | None] = frozenset({"not run", "needs", "rehearsed"})
+"""The marks of commands that nobody types in the order of the page."""
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)$")
 _MARK = re.compile(r"^ *<!-- (?P<name>[a-z ]+?)(?:: (?P<value>.+?))? -->$")

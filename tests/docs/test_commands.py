@@ -25,7 +25,7 @@ from tactics.demo.barrier import wait_until_done
 from tactics.embedded.home import temporary
 from tactics.store.db import make_engine
 from tests.delivery.waiting import until
-from tests.docs.blocks import DOCS, ROOT, Block, blocks, shows
+from tests.docs.blocks import DOCS, NOT_TYPED, ROOT, Block, blocks, shows
 
 PATIENCE_S = 60.0
 ADDRESSES = ("TACTICS_DATABASE_URL", "TACTICS_REDIS_URL")
@@ -36,7 +36,7 @@ _OUTSIDE = text("SELECT EXISTS (SELECT FROM outside_grant WHERE next_attempt_at 
 
 
 def _runs(path: Path) -> bool:
-    return any(one.language == "sh" and one.mark not in {"not run", "needs"} for one in blocks(path))
+    return any(one.language == "sh" and one.mark not in NOT_TYPED for one in blocks(path))
 
 
 def _starts(path: Path) -> str | None:
@@ -132,7 +132,7 @@ class _Reader:
             self.env.update({**_exported(one.text.splitlines()), **self._addresses()})
         elif one.language == "sh" and one.mark == "background":
             self.stack.enter_context(_running(one.text, self.folder, self.env, f"line{one.line}"))
-        elif one.language == "sh" and one.mark != "not run":
+        elif one.language == "sh" and one.mark not in NOT_TYPED:
             if one.mark != "at once":
                 self._wait()
             self._type(one)
@@ -184,7 +184,7 @@ def test_the_commands_do_and_print_what_the_document_says(
         for one, after in pairwise([*found, None]):
             assert one is not None
             reader.read(one)
-            typed = one.language == "sh" and one.mark not in {"not run", "needs", "background"}
+            typed = one.language == "sh" and one.mark not in NOT_TYPED | {"background"}
             if typed and after is not None and after.language == "text" and after.mark is None:
                 assert shows(reader.printed, reader.here(after.text)), (
                     f"{after.place} shows something else than\n{reader.printed}"

@@ -112,6 +112,10 @@ def test_a_refused_grant_becomes_one_new_event_and_goes_through_the_chain(drive:
     assert _foreseen(drive, _last(drive)) == (0, "it is granted")
     assert not retry_grant(drive.app, _last(drive)).done
     assert not _audited(drive)
+    drive.run("UPDATE asset SET status = 'redeemed'")
+    drive.run("UPDATE grant_record SET usable = false")
+    drive.run("DELETE FROM execution WHERE event_source = 'tactics.retry'")  # as retention does, long before grants go
+    assert retry_grant(drive.app, grant_id).why == f"it was retried before, by grant {_last(drive)}"
 
 
 def test_a_lost_message_of_a_retry_is_made_good_by_the_sweeper(drive: Drive) -> None:
