@@ -1,7 +1,7 @@
 """The grant: one transaction's part that gives a user a benefit, exactly once.
 
 What is to be given is worked out here; whether it is, one function of the database decides and writes in one call
-(`migrations/functions/0004_grant_benefit.sql`). The caller's transaction holds the instance row's lock, so everything
+(`migrations/functions/0009_grant_benefit.sql`). The caller's transaction holds the instance row's lock, so everything
 about one instance happens in some order; the unique keys hold even where it does not.
 """
 
@@ -151,7 +151,8 @@ def _reserve(
             asset_ids=[one.id for one in given],
             reserved={
                 "stock": terms.stock,
-                "day": str(wanted.day) if terms.per_day is not None else None,
+                "on_day": str(wanted.day),
+                "day": 1 if terms.per_day is not None else None,
                 "budget": wanted.value_minor if terms.budget_minor is not None else None,
             },
         ),

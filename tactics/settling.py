@@ -18,7 +18,7 @@ from tactics import metrics
 from tactics.config import Settings
 from tactics.domain.outside import asset_of
 from tactics.domain.provider import Provider, ProviderAnswer
-from tactics.domain.settlement import give_up_at, longest_wait_s, next_move
+from tactics.domain.settlement import is_over, longest_wait_s, next_move
 from tactics.store import grants, instances, outbox, outside_grants, settlements
 from tactics.store.outside_grants import OutsideGrant
 
@@ -55,7 +55,8 @@ def settle(
     Returns:
         The grant's state afterwards.
     """
-    instances.lock(conn, found.user_id, found.activity_code)
+    if not instances.lock_known(conn, found.user_id, found.activity_code):  # its user was erased meanwhile
+        return "gone"
     if number is not None:
         outside_grants.end_attempt(conn, found, number, answer)
     one = outside_grants.lock(conn, found.user_id, found.grant_id)
@@ -64,27 +65,34 @@ def settle(
     if not one.open:
         _told_late(one, answer)
         return one.state
-    if answer.kind == "granted":
-        give(conn, one, answer, now)
-        return "granted"
-    if answer.kind == "refused":
-        refuse(conn, one, answer.text, outcome="refused")
-        return "refused"
-    if attempt == one.attempts and provider is not None and settings is not None:
+    if answer.kind in {"granted", "refused"}:
+        _close(conn, one, answer, now)
+        return answer.kind
+    if attempt == one.attempts and one.next_attempt_at is not None and provider is not None and settings is not None:
         return _go_on(conn, one, answer, attempt, provider, settings)
     return one.state
+
+
+def _close(conn: Connection, one: OutsideGrant, answer: ProviderAnswer, now: datetime) -> None:
+    if answer.kind == "granted":
+        give(conn, one, answer, now)
+    else:
+        refuse(conn, one, answer.text, outcome="refused")
 
 
 def give(conn: Connection, one: OutsideGrant, answer: ProviderAnswer, now: datetime) -> None:
     """Hand over what the provider has granted: assets, record, outcome, answer, and what other systems hear."""
     said = {each.line: each for each in answer.lines}
+    if said.keys() - {draft["line"] for draft in one.drafts}:
+        log.warning("provider_names_other_lines", grant=str(one.grant_id), provider=one.provider)
     assets = [asset_of(draft, one.user_id, one.activity_code, one.grant_id, now, said) for draft in one.drafts]
     settlements.hand_over(conn, one, assets, now)
     notice = grants.notice_of(one.activity_code, one.user_id, one.grant_id, assets)
     outbox.add(conn, "tactics.granted", one.idempotency_id, {**notice, "will_send_count": one.will_send_count})
     outside_grants.rest(conn, one, answer.reference)
-    part = {"outcome": "granted", "assets": [each.to_json() for each in assets]}
-    settlements.close_execution(conn, one, "granted", None, part)
+    shown = [each.to_json() for each in assets]
+    settlements.close_execution(conn, one, "granted", None, {"outcome": "granted", "assets": shown})
+    settlements.close_others(conn, one, "reused", {"outcome": "reused", "assets": shown})
 
 
 def refuse(conn: Connection, one: OutsideGrant, reason: str, *, outcome: str) -> None:
@@ -96,11 +104,12 @@ def refuse(conn: Connection, one: OutsideGrant, reason: str, *, outcome: str) ->
         reason: for operators.
         outcome: of the execution: refused, or abandoned by an operator.
     """
-    settlements.take_back(conn, one)
     outside_grants.set_state(conn, one, "refused", reason)
+    settlements.take_back(conn, one)
     outside_grants.rest(conn, one)
     part = {"activity": one.activity_code, "reason": "error", "text": REFUSED_TEXT}
     settlements.close_execution(conn, one, outcome, reason, part)
+    settlements.close_others(conn, one, "error", part)
     outbox.add(conn, "tactics.refused", one.idempotency_id, _told(one, reason))
 
 
@@ -115,7 +124,7 @@ def _go_on(
     conn: Connection, one: OutsideGrant, answer: ProviderAnswer, attempt: int, provider: Provider, settings: Settings
 ) -> str:
     """Wait for the next attempt, or park what no attempt can settle any more."""
-    if next_move(provider, one.standing, one.read_at) == "park" or one.read_at >= give_up_at(provider, one.standing):
+    if next_move(provider, one.standing, one.read_at) == "park" or is_over(provider, one.standing, one.read_at):
         park(conn, one, f"{why_parked(provider, one)}; last answer: {answer.text}")
         metrics.PARKED.count("grant")
         return "parked"
@@ -131,9 +140,7 @@ def why_parked(provider: Provider, one: OutsideGrant) -> str:
     """Say why no attempt can settle a grant any more."""
     if not provider.idempotent and one.calls:
         return "this provider is called once"
-    if one.calls:
-        return "the provider may have forgotten the call: to repeat it could give twice"
-    return "the provider was never reached"
+    return "the provider may have forgotten the call: to repeat it could give twice"
 
 
 def drawn_wait_s(settings: Settings, tries: int) -> float:
@@ -164,5 +171,6 @@ def locked(conn: Connection, grant_id: UUID) -> OutsideGrant | None:
     found = outside_grants.find(conn, grant_id)
     if found is None:
         return None
-    instances.lock(conn, found.user_id, found.activity_code)
+    if not instances.lock_known(conn, found.user_id, found.activity_code):
+        return None
     return outside_grants.lock(conn, found.user_id, grant_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ import pytest
 
 from tactics import settling
 from tactics.domain.provider import LineAnswer, ProviderAnswer
+from tactics.flows.erasure import erase_user
 from tactics.flows.settle import settle_grant
 from tactics.store import outside_grants, provider_gate
 from tactics.store.audit import audit
@@ -157,6 +159,118 @@ def test_a_call_of_which_nothing_was_sent_does_not_count(drive: Drive) -> None:
     drive.settle()
     assert drive.rows(GRANTS) == [("granted", True, False)]
     assert wallet.effects.total() == 1
+
+
+def test_what_never_reached_its_provider_waits_for_it(drive: Drive) -> None:
+    """However long a provider was away: what was not sent is called, not given to people."""
+    wallet = connect(drive, remembers_s=60)
+    wallet.next.append("not_sent")
+    _play(drive)
+    _part(drive)
+    drive.work()
+    drive.run("UPDATE outside_grant SET created_at = created_at - interval '8 hours'")
+    drive.settle()
+    assert drive.rows(GRANTS) == [("granted", True, False)]
+
+
+def test_a_process_that_was_stopped_before_its_call_sends_nothing(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may go on when others have settled the grant, and the provider has forgotten the call."""
+    wallet = connect(drive)
+    _play(drive)
+    _part(drive)
+    begin, clock = outside_grants.begin_attempt, time.clock_gettime
+    slept = [0.0]
+
+    def stopped(*args: Any, **options: Any) -> Any:
+        slept[0] += 5.1
+        return begin(*args, **options)
+
+    monkeypatch.setattr(outside_grants, "begin_attempt", stopped)
+    monkeypatch.setattr(time, "clock_gettime", lambda which: clock(which) + slept[0])
+    drive.work()
+    assert (wallet.calls, drive.rows("SELECT calls FROM outside_grant")) == ([], [(0,)])
+    monkeypatch.undo()
+    drive.settle()
+    assert drive.rows(GRANTS) == [("granted", True, False)]
+
+
+def test_a_repeat_that_comes_too_late_is_not_begun(drive: Drive) -> None:
+    """Whether the provider still remembers is asked of the database in the statement that notes the call."""
+    wallet = connect(drive)
+    wallet.next.append("unclear")
+    _play(drive)
+    _part(drive)
+    drive.work()
+    with drive.runtime.engine.begin() as conn:
+        one = outside_grants.find(conn, drive.rows("SELECT id FROM grant_record")[0][0])
+        assert one is not None
+        over, soon = one.read_at, one.read_at + timedelta(minutes=1)
+        assert outside_grants.begin_attempt(conn, one, "call", attempt=1, horizon_s=1, until=over) is None
+        assert outside_grants.begin_attempt(conn, one, "call", attempt=1, horizon_s=1, until=soon) == 2
+
+
+def test_an_unclear_answer_does_not_take_a_parked_grant_up_again(drive: Drive) -> None:
+    """A twin has parked it meanwhile: it is parked until a person takes it up, and told of once."""
+    wallet = connect(drive, idempotent=False)
+    _play(drive)
+    _part(drive)
+    grant_id: UUID = drive.rows("SELECT id FROM grant_record")[0][0]
+
+    def twin_parks(_provider: Any, call: Any) -> ProviderAnswer:
+        wallet.calls.append(call)
+        assert settle_grant(drive.app, grant_id, 1) == "parked"
+        return ProviderAnswer("not_sent", "refused connection")
+
+    wallet.grant = twin_parks  # type: ignore[method-assign]  # this one's own
+    assert settle_grant(drive.app, grant_id, 1) == "parked"
+    assert drive.rows("SELECT next_attempt_at, calls FROM outside_grant") == [(None, 0)]
+    assert drive.value("SELECT count(*) FROM outbox WHERE topic = 'tactics.parked'") == 1
+
+
+def test_a_limit_that_came_after_the_grant_is_given_back_as_well(drive: Drive) -> None:
+    """A new version with limits counts what is reserved; the refusal uncounts it."""
+    wallet = connect(drive)
+    wallet.next.append("refused")
+    _play(drive)
+    _part(drive)
+    _play(drive, limits={"per_day": 1, "budget_minor": 500})
+    assert sorted(drive.rows("SELECT scope, used FROM limit_counter")) == [("budget", 500), ("day", 1)]
+    drive.work()
+    assert sorted(drive.rows("SELECT scope, used FROM limit_counter")) == [("budget", 0), ("day", 0)]
+    assert not _audited(drive)
+    assert _part(drive, "2")["outcome"] == "pending"
+
+
+def test_whoever_was_answered_pending_can_see_what_came_of_it(drive: Drive) -> None:
+    """Other placements that met the open grant end with it, each as an answer of its own."""
+    wallet = connect(drive)
+    wallet.next.extend(["granted", "refused"])
+    _play(drive)
+    for user in ("1", "2"):
+        assert [_part(drive, user, key=f"{user}{key}")["outcome"] for key in "ab"] == ["pending"] * 2
+    drive.work()
+    assert [_part(drive, key=f"1{key}")["outcome"] for key in "ab"] == ["granted", "reused"]
+    assert _part(drive, key="1b")["assets"] == _part(drive, key="1a")["assets"]
+    assert [_part(drive, "2", key=f"2{key}")["reason"] for key in "ab"] == ["error"] * 2
+    outcomes = drive.rows("SELECT user_id, outcome FROM execution WHERE event_id ~ '^[12][ab]$' ORDER BY 1, event_id")
+    assert outcomes == [("1", "granted"), ("1", "reused"), ("2", "refused"), ("2", "error")]
+
+
+def test_a_late_answer_brings_nothing_of_an_erased_user_back(drive: Drive) -> None:
+    """Who heard from the provider when the grant was settled and its user erased writes nothing."""
+    connect(drive)
+    _play(drive)
+    _part(drive)
+    with drive.runtime.reading() as conn:
+        one = outside_grants.find(conn, drive.rows("SELECT id FROM grant_record")[0][0])
+    assert one is not None
+    drive.work()
+    erase_user(drive.runtime, "1")
+    with drive.runtime.engine.begin() as conn:
+        assert settling.settle(conn, one, ProviderAnswer("granted", ""), datetime.now(UTC)) == "gone"
+    assert not drive.rows("SELECT FROM instance WHERE user_id = '1'")
 
 
 def _age(drive: Drive, seconds: float) -> None:
@@ -307,6 +421,10 @@ def test_no_more_calls_than_the_provider_takes_and_one_while_it_recovers(drive: 
     probe = enter()
     assert probe.mark is not None
     assert enter().mark is None
+    provider_gate.leave(client, "provider:wallet", probe.mark, well=None)
+    probe = enter()
+    assert probe.mark is not None
+    assert enter().mark is None  # it is still open: nobody was asked
     assert provider_gate.leave(client, "provider:wallet", probe.mark, well=False) == 2 * pause_s
     client.hset("tactics:breaker:provider:wallet", "until", 0)
     probe = enter()

@@ -1,8 +1,9 @@
 -- The grant, as one call: what DESIGN calls its transaction's part. The caller holds the instance row's lock.
 --
--- Statements in this order, for rows lock in the order instance, activity's counters, benefit: due assets expire; a
+-- Statements in this order, for rows lock in the order instance, activity's counters, benefit, minute: due assets expire; a
 -- usable one ends it (`reused`); then control group, open grant, limit per user; then the record, its assets, codes,
--- outbox row, and last the counters and the stock, which are hot. What is not there takes back all that was written.
+-- outbox row, and last the counters, the stock, and the minute's counters, which are hot. What is not there takes back all
+-- that was written.
 --
 -- With a provider the benefit is an outside system's to give: the record is `pending`, codes, counters and stock are taken
 -- as ever, and assets and outbox row come when the grant is settled.

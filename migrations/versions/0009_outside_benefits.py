@@ -65,7 +65,7 @@ CREATE TABLE outside_grant (
  PARTITION BY HASH (user_id);
 COMMENT ON COLUMN outside_grant.body IS 'what the provider is sent, the same bytes each time';
 COMMENT ON COLUMN outside_grant.drafts IS 'the assets that it gives once the provider has granted';
-COMMENT ON COLUMN outside_grant.reserved IS 'what its refusal gives back: stock, day, budget';
+COMMENT ON COLUMN outside_grant.reserved IS 'what its refusal gives back: stock, day, budget; null: was not counted';
 COMMENT ON COLUMN outside_grant.waits IS 'attempts that asked nobody, and do not count';
 COMMENT ON COLUMN outside_grant.reference IS 'the provider''s own name for it';
 CREATE INDEX ix_outside_grant_next_attempt_at ON outside_grant (next_attempt_at) WHERE next_attempt_at IS NOT NULL;

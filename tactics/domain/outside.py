@@ -12,6 +12,9 @@ from tactics.domain.activity import TacticsActivity
 from tactics.domain.asset import Asset
 from tactics.domain.provider import LineAnswer
 
+# A provider's slip; and what the database cannot keep, or Python not read back.
+_YEARS = range(1970, 9_000)
+
 
 def call_body(
     activity: TacticsActivity, grant_id: UUID, user_id: str, will_send_count: int, given: Sequence[Asset]
@@ -86,6 +89,6 @@ def asset_of(
         value_minor=draft["value_minor"],
         currency=draft["currency"],
         valid_from=now,
-        valid_until=said.valid_until or until,
+        valid_until=said.valid_until if said.valid_until and said.valid_until.year in _YEARS else until,
         details={**draft["details"], **({"code": said.code} if said.code is not None else {})},
     )

@@ -16,7 +16,6 @@ MOST_DOUBLINGS = 30
 class Standing:
     """How far it is: `calls` may have reached the provider, the first of them at `first_called_at`."""
 
-    created_at: datetime
     calls: int
     first_called_at: datetime | None
 
@@ -28,7 +27,7 @@ def next_move(provider: Provider, standing: Standing, now: datetime) -> Move:
     long as the provider remembers it.
     """
     if standing.calls == 0:
-        return "call" if now < give_up_at(provider, standing) else "park"
+        return "call"
     if provider.look_up_url is not None:
         return "look_up"
     return "call" if may_repeat(provider, standing, now) else "park"
@@ -36,15 +35,23 @@ def next_move(provider: Provider, standing: Standing, now: datetime) -> Move:
 
 def may_repeat(provider: Provider, standing: Standing, now: datetime) -> bool:
     """Tell whether the call may be sent, for the first time or again: a repeat must not be able to give twice."""
+    until = repeatable_until(provider, standing)
+    return until is None or now < until
+
+
+def repeatable_until(provider: Provider, standing: Standing) -> datetime | None:
+    """Give the time until which the call may be sent; None: it never was, so nothing can be repeated."""
+    if standing.calls == 0 or standing.first_called_at is None:
+        return None
+    return provider.repeatable_until(standing.first_called_at)
+
+
+def is_over(provider: Provider, standing: Standing, now: datetime) -> bool:
+    """Tell whether nothing is tried any more without a person: the provider's memory of the call is over."""
     if standing.first_called_at is None:
-        return standing.calls == 0
-    return now < provider.repeatable_until(standing.first_called_at)
-
-
-def give_up_at(provider: Provider, standing: Standing) -> datetime:
-    """Give the time from which nothing is tried any more without a person: who could repeat a call then?"""
-    since = standing.first_called_at or standing.created_at
-    return since + timedelta(seconds=provider.remembers_s, milliseconds=-2 * provider.timeout_ms)
+        return False
+    ends = timedelta(seconds=provider.remembers_s, milliseconds=-2 * provider.timeout_ms)
+    return now >= standing.first_called_at + ends
 
 
 def longest_wait_s(tries: int, base_s: float, max_s: float) -> float:

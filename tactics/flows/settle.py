@@ -7,6 +7,7 @@ by `tactics.settling`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -19,7 +20,7 @@ from tactics import metrics, settling
 from tactics.celery_app import TacticsApp
 from tactics.chain import TacticsTask
 from tactics.domain.provider import Provider, ProviderAnswer, ProviderCall
-from tactics.domain.settlement import may_repeat, next_move
+from tactics.domain.settlement import may_repeat, next_move, repeatable_until
 from tactics.runtime import Runtime
 from tactics.settling import SETTLE_TASK
 from tactics.store import outside_grants, provider_gate, providers
@@ -63,7 +64,7 @@ def settle_grant(app: TacticsApp, grant_id: UUID, attempt: int) -> str | None:
     try:
         state, answer = _attempt(runtime, provider, one)
     finally:
-        well = answer is None or answer.kind in _WELL
+        well = None if answer is None else answer.kind in _WELL
         after_s = (answer.retry_after_s or 0.0) if answer is not None else 0.0
         provider_gate.leave(runtime.redis, _gate(provider), admitted.mark, well=well, retry_after_s=after_s)
     return state
@@ -79,7 +80,8 @@ def _longest_ms(provider: Provider) -> int:
 
 def _later(runtime: Runtime, one: OutsideGrant, wait_s: float) -> str:
     """Ask nobody now; the attempt does not count."""
-    drawn = wait_s + settling.drawn_wait_s(runtime.settings, 3)
+    # Longer and longer, so that a long queue is not handed round for the few calls that are let in.
+    drawn = wait_s + settling.drawn_wait_s(runtime.settings, min(3 + one.waits, 6))
     with runtime.engine.begin() as conn:
         outside_grants.postpone(conn, one, attempt=one.attempts, wait_s=drawn, asked=False)
     return one.state
@@ -108,14 +110,26 @@ def _attempt(runtime: Runtime, provider: Provider, one: OutsideGrant) -> tuple[s
 def _ask(
     runtime: Runtime, provider: Provider, one: OutsideGrant, kind: AttemptKind
 ) -> tuple[str | None, ProviderAnswer | None]:
-    """Ask once, between two transactions: that it is asked, and what that means."""
+    """Ask once, between two transactions: that it is asked, and what that means.
+
+    A process that was stopped in between may go on after hours, when others have settled the grant and the provider has
+    forgotten the call. It then sends nothing.
+    """
+    began = time.clock_gettime(time.CLOCK_BOOTTIME)
     with runtime.engine.begin() as conn:
         number = outside_grants.begin_attempt(
-            conn, one, kind, attempt=one.attempts, horizon_s=_longest_ms(provider) / 1000
+            conn,
+            one,
+            kind,
+            attempt=one.attempts,
+            horizon_s=_longest_ms(provider) / 1000,
+            until=repeatable_until(provider, one.standing) if kind == "call" else None,
         )
     if number is None:  # a twin of this message was quicker, or it is settled
         return None, None
-    if kind == "call":
+    if time.clock_gettime(time.CLOCK_BOOTTIME) - began > provider.timeout_ms / 1000:
+        answer = ProviderAnswer("not_sent", "this process was held up before it could ask")
+    elif kind == "call":
         answer = runtime.gateways.benefits.grant(provider, ProviderCall(one.idempotency_id, one.body.encode()))
     else:
         answer = runtime.gateways.benefits.look_up(provider, one.idempotency_id)

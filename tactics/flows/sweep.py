@@ -23,13 +23,13 @@ from tactics.flows.expire import expire_due
 from tactics.flows.reconcile import reconcile
 from tactics.flows.settle import publish_settling
 from tactics.flows.webhook_delivery import publish_webhooks
-from tactics.store import events, executions, held, limits, outside_grants, partitions
+from tactics.store import events, executions, held, limits, outside_grants, partitions, webhook_deliveries
 
 log = structlog.get_logger()
 
 MOST = 1_000
 FORGET_EVERY_S = 600
-_FORGOTTEN_AT = "minutes_forgotten_at"
+_FORGOTTEN_AT = "forgotten_at"
 
 
 def sweep(app: TacticsApp) -> dict[str, int]:
@@ -100,15 +100,17 @@ def _months(app: TacticsApp) -> int:
     return 0
 
 
-def _minutes(app: TacticsApp) -> int:
-    """Delete the counters of minutes long over, now and then; in replay no minute is."""
+def _forgotten(app: TacticsApp) -> int:
+    """Delete, now and then, what nobody will ask for: counters of minutes long over, notices to webhooks that are gone."""
     runtime = app.runtime
     now, last = time.monotonic(), runtime.shared.get(_FORGOTTEN_AT)
-    if runtime.settings.replay or (isinstance(last, float) and now - last < FORGET_EVERY_S):
+    if isinstance(last, float) and now - last < FORGET_EVERY_S:
         return 0
     runtime.shared[_FORGOTTEN_AT] = now
     with runtime.engine.begin() as conn:
-        limits.forget_minutes(conn)
+        if not runtime.settings.replay:  # where no minute is over
+            limits.forget_minutes(conn)
+        webhook_deliveries.delete_orphans(conn, MOST)
     return 0
 
 
@@ -120,7 +122,7 @@ _PARTS: tuple[tuple[str, Callable[[TacticsApp], int]], ...] = (
     ("webhooks", publish_webhooks),
     ("reconciled", _reconciled),
     ("months", _months),
-    ("minutes", _minutes),
+    ("forgotten", _forgotten),
 )
 
 

@@ -164,6 +164,7 @@ def retry_deliveries(runtime: Runtime, endpoint_id: str, ids: Sequence[str] | No
     numbers = None if ids is None else [number_of(one) for one in ids]
     with runtime.changing() as conn:
         webhooks.described(conn, endpoint_id)
+        webhooks.hold(conn, endpoint_id)
         count = webhook_deliveries.retry(conn, endpoint_id, numbers)
         if count:
             audit_log.add(conn, action="retried", kind="webhook_delivery", subject=endpoint_id, after={"count": count})

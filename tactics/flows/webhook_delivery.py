@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
+from math import ceil
 from typing import Any
 
 import structlog
@@ -35,6 +36,8 @@ AT_ONCE = 8
 """So many notices are on their way to an endpoint at a time."""
 BUDGET_S = 5.0
 """After so long a message ends, and lets others have the process; the sweeper goes on."""
+ASIDE_S = 15.0
+"""What reading and writing may take in a message, beside sending."""
 REST = Patience(base_s=1.0, max_s=60.0)
 """How long an endpoint that fails is left alone."""
 
@@ -63,7 +66,7 @@ def publish_webhooks(app: TacticsApp) -> int:
     for endpoint_id, group in groupby(claims, key=lambda one: one.endpoint_id):
         theirs = [[one.outbox_id, one.attempt] for one in group]
         try:
-            app.tasks[TASK].apply_async((endpoint_id, theirs))
+            app.tasks[TASK].apply_async((endpoint_id, theirs), retry=False)
         except (OperationalError, OSError) as error:
             log.warning("webhooks_not_published", deliveries=len(claims) - published, error=str(error))
             break
@@ -93,6 +96,7 @@ def _deliver(app: TacticsApp, claims: Sequence[DeliveryClaim], until: float) -> 
         todo = webhook_deliveries.still_ours(conn, claims)
         endpoint = webhooks.find(conn, claims[0].endpoint_id)
         if endpoint is None or not endpoint.enabled:
+            webhooks.hold(conn, claims[0].endpoint_id)
             webhook_deliveries.release(conn, todo)
             return False
         notices = outbox.read(conn, [one.outbox_id for one in todo])
@@ -120,6 +124,8 @@ def _record(
     runtime: Runtime, conn: Connection, endpoint: Endpoint, results: Sequence[tuple[DeliveryClaim, Sent]]
 ) -> bool:
     """Write down what came of some deliveries; gives whether the endpoint is there for more."""
+    if not webhooks.hold(conn, endpoint.id):  # it was removed, and what waited for it too
+        return False
     patience = patience_of(runtime.settings)
     for claim, sent in results:
         if sent.kind == "delivered":
@@ -153,11 +159,21 @@ def patience_of(settings: Settings) -> Patience:
     return Patience(settings.webhook_retry_base_s, settings.webhook_retry_max_s)
 
 
+def time_limit_s(settings: Settings) -> int:
+    """Give how long a message may take: one that is killed records nothing, so what it sent would never be parked.
+
+    The last notices are sent at the end of its budget, and each may take as long as a webhook may.
+    """
+    return max(settings.task_time_limit_s, ceil(BUDGET_S + settings.webhook_timeout_ms / 1000 + ASIDE_S))
+
+
 def register(app: TacticsApp) -> None:
     """Make the task `tactics.deliver_webhooks`, on its own queue."""
 
     def deliver(_: TacticsTask, endpoint_id: str, deliveries: list[list[Any]]) -> None:
         deliver_webhooks(app, [DeliveryClaim(endpoint_id, outbox_id, attempt) for outbox_id, attempt in deliveries])
 
-    app.task(name=TASK, base=TacticsTask, bind=True, shared=False)(deliver)
+    limit_s = time_limit_s(app.settings)
+    options = {"base": TacticsTask, "bind": True, "shared": False}
+    app.task(name=TASK, time_limit=limit_s, soft_time_limit=limit_s - max(1, limit_s // 10), **options)(deliver)
     app.send_to(TASK, QUEUE)

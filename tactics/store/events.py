@@ -315,7 +315,7 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int
     """
     due = (
         select(event.c.source, event.c.id, (event.c.attempts - event.c.waits).label("tries"))
-        .where(event.c.next_attempt_at <= func.clock_timestamp(), event.c.routed_at.is_(None))
+        .where(event.c.next_attempt_at <= func.now(), event.c.routed_at.is_(None))
         .order_by(event.c.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -298,7 +298,7 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float, max_attempts: int
     """
     due = (
         select(execution.c.user_id, execution.c.id)
-        .where(execution.c.next_attempt_at <= func.clock_timestamp(), execution.c.finished_at.is_(None))
+        .where(execution.c.next_attempt_at <= func.now(), execution.c.finished_at.is_(None))
         .order_by(execution.c.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

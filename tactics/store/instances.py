@@ -96,6 +96,11 @@ def lock(conn: Connection, user_id: str, activity_code: str) -> InstanceRow:
     return InstanceRow(*row)
 
 
+def lock_known(conn: Connection, user_id: str, activity_code: str) -> bool:
+    """Lock the row under its current epoch, unless there is none; tells whether there is one."""
+    return conn.execute(_LOCK, {"user": user_id, "activity": activity_code}).one_or_none() is not None
+
+
 def read(conn: Connection, user_id: str, activity_code: str) -> InstanceRow | None:
     """Read the row without a lock."""
     row = conn.execute(_READ, {"user": user_id, "activity": activity_code}).one_or_none()

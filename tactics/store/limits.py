@@ -52,6 +52,14 @@ def given(conn: Connection, code: str, day: date) -> Given:
     return Given(*conn.execute(select(on_day, value).where(*_GIVEN), {"activity": code}).one())
 
 
+def count_again(conn: Connection, code: str, scope: Scope, period: str) -> None:
+    """Let a counter say what the grants add up to, where there is one: a grant that it came to count is refused."""
+    mine = limit_counter.c
+    this = (mine.activity_code == code, mine.scope == scope, mine.period == period)
+    if conn.execute(select(mine.period).where(*this).with_for_update(key_share=True)).one_or_none() is not None:
+        conn.execute(_count(scope), {"activity": code, "periods": [period]})
+
+
 def forget_minutes(conn: Connection) -> int:
     """Delete the counters of minutes that are long over; whatever begins now counts in another.
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, case, func, insert, null, select, update
+from sqlalchemy import Connection, Row, and_, case, func, insert, null, select, true, update
 from sqlalchemy.dialects.postgresql import array
 
 from tactics.domain.provider import ProviderAnswer
@@ -78,7 +78,7 @@ class OutsideGrant:
     @property
     def standing(self) -> Standing:
         """How far it is."""
-        return Standing(self.created_at, self.calls, self.first_called_at)
+        return Standing(self.calls, self.first_called_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def claim_due(conn: Connection, *, limit: int, claim_s: float) -> list[Claim]:
     mine = outside_grant.c
     due = (
         select(mine.user_id, mine.grant_id)
-        .where(mine.next_attempt_at <= _CLOCK)
+        .where(mine.next_attempt_at <= func.now())  # the index knows it, as it does not know a clock that goes on
         .order_by(mine.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -207,7 +207,13 @@ def postpone(conn: Connection, one: OutsideGrant, *, attempt: int, wait_s: float
 
 
 def begin_attempt(
-    conn: Connection, one: OutsideGrant, kind: AttemptKind, *, attempt: int, horizon_s: float
+    conn: Connection,
+    one: OutsideGrant,
+    kind: AttemptKind,
+    *,
+    attempt: int,
+    horizon_s: float,
+    until: datetime | None = None,
 ) -> int | None:
     """Write down that the provider is about to be asked; committed before it is.
 
@@ -217,6 +223,7 @@ def begin_attempt(
         kind: what is asked.
         attempt: the current one, or this does nothing.
         horizon_s: in seconds, how long asking may take before somebody else may try.
+        until: from then on it must not be asked; None: at any time.
 
     Returns:
         Its number; None where it must not be asked.
@@ -231,6 +238,7 @@ def begin_attempt(
     begun = conn.execute(
         update(outside_grant)
         .where(_this(one), mine.attempts == attempt, mine.calls == one.calls, still_open)
+        .where(true() if until is None else until > _CLOCK)
         .values(values)
         .returning(mine.grant_id)
     ).one_or_none()
@@ -323,10 +331,3 @@ def expects(conn: Connection, asset_id: UUID) -> bool:
         .where(outside_grant.c.asset_ids.op("@>")(array([asset_id])), grant_record.c.state != "refused")
     )
     return conn.execute(query.limit(1)).one_or_none() is not None
-
-
-def open_by_provider(conn: Connection, name: str) -> int:
-    """Count the grants that are not settled yet with a provider."""
-    query = select(func.count()).select_from(outside_grant).join(grant_record, _SAME)
-    found = query.where(outside_grant.c.provider == name, grant_record.c.state.in_(OPEN_STATES))
-    return int(conn.execute(found).scalar_one())

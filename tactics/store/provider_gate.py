@@ -28,10 +28,11 @@ redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[2] * 2)
 return {0, 0}
 """
-# ARGV: the mark, 1 where it went well, failures that open the breaker, its first pause and its longest in ms, and how
+# ARGV: the mark, 1 where it went well, '' where nobody was asked, failures that open the breaker, its first pause and its longest in ms, and how
 # long the other side itself wants to be left alone in ms.
 _LEAVE = """
 redis.call('ZREM', KEYS[1], ARGV[1])
+if ARGV[2] == '' then return 0 end
 if ARGV[2] == '1' then redis.call('DEL', KEYS[2]) return 0 end
 local failures = redis.call('HINCRBY', KEYS[2], 'failures', 1)
 local pause = tonumber(ARGV[6])
@@ -74,21 +75,21 @@ def enter(client: redis.Redis, name: str, *, limit: int, call_ms: int) -> Admiss
     return Admission(mark) if code == 0 else Admission(None, int(wait_ms) / 1000, breaker=code == 1)
 
 
-def leave(client: redis.Redis, name: str, mark: str, *, well: bool, retry_after_s: float = 0.0) -> float:
+def leave(client: redis.Redis, name: str, mark: str, *, well: bool | None, retry_after_s: float = 0.0) -> float:
     """Give a place back, and say how it went.
 
     Args:
         client: Redis.
         name: as for `enter`.
         mark: the place.
-        well: whether there was an answer that says something; failures in a row open the breaker.
+        well: whether there was an answer that says something; failures in a row open the breaker. None: nobody was asked.
         retry_after_s: how long the other side wants to be left alone.
 
     Returns:
         For how many seconds nobody calls it now.
     """
     ask_ms = int(min(retry_after_s * 1000, LONGEST_PAUSE_MS))
-    arguments = (mark, int(well), FAILURES_OPEN, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, ask_ms)
+    arguments = (mark, "" if well is None else int(well), FAILURES_OPEN, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, ask_ms)
     return float(_run(client, _LEAVE, name, *arguments)) / 1000
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, insert, literal, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tactics.domain.asset import Asset
+from tactics.store import limits
 from tactics.store.outside_grants import OutsideGrant
 from tactics.store.tables import asset, benefit, benefit_code, event, execution, grant_record, limit_counter
 
@@ -28,12 +29,13 @@ def hand_over(conn: Connection, one: OutsideGrant, assets: Sequence[Asset], now:
 
 def take_back(conn: Connection, one: OutsideGrant) -> None:
     """Give back what a refused grant reserved: counters, then codes, then stock, as grants lock them."""
-    kept = one.reserved
-    code = one.activity_code
-    counters = [("day", kept["day"], 1)] if kept.get("day") else []
-    counters += [("budget", "", kept["budget"])] if kept.get("budget") else []
-    for scope, period, used in counters:
-        mine = limit_counter.c
+    kept, code = one.reserved, one.activity_code
+    periods: tuple[tuple[limits.Scope, str], ...] = (("day", kept["on_day"]), ("budget", ""))
+    for scope, period in periods:
+        used, mine = kept[scope], limit_counter.c
+        if used is None:  # no limit then; a version with one that came since has counted it
+            limits.count_again(conn, code, scope, period)
+            continue
         conn.execute(
             update(limit_counter)
             .where(mine.activity_code == code, mine.scope == scope, mine.period == period)
@@ -63,14 +65,28 @@ def close_execution(
         .where(mine.user_id == one.user_id, mine.id == one.execution_id, mine.outcome == "pending")
         .values(outcome=outcome, reason=reason)
     )
+    _change_answer(conn, one, one.event_source, one.event_id, part)
+
+
+def close_others(conn: Connection, one: OutsideGrant, outcome: str, part: Mapping[str, object]) -> None:
+    """Give the instance's other executions, which answered `pending` because of this grant, what became of it."""
+    mine = execution.c
+    closed = conn.execute(
+        update(execution)
+        .where(mine.user_id == one.user_id, mine.activity_code == one.activity_code, mine.outcome == "pending")
+        .values(outcome=outcome)
+        .returning(mine.event_source, mine.event_id)
+    )
+    for source, event_id in closed:
+        _change_answer(conn, one, source, event_id, part)
+
+
+def _change_answer(conn: Connection, one: OutsideGrant, source: str, event_id: str, part: Mapping[str, object]) -> None:
     shown = event.c.answer[one.activity_code]
-    merged = shown.op("||")(literal(dict(part), JSONB)) if outcome == "granted" else literal(dict(part), JSONB)
+    changed = literal(dict(part), JSONB)
+    merged = shown.op("||")(changed) if "outcome" in part else changed
     conn.execute(
         update(event)
-        .where(
-            event.c.source == one.event_source,
-            event.c.id == one.event_id,
-            shown["outcome"].astext == "pending",
-        )
+        .where(event.c.source == source, event.c.id == event_id, shown["outcome"].astext == "pending")
         .values(answer=event.c.answer.op("||")(func.jsonb_build_object(one.activity_code, merged)))
     )

@@ -566,7 +566,7 @@ outside_grant = _table(
         "reserved",
         JSONB(none_as_null=True),
         nullable=False,
-        comment="what its refusal gives back: stock, day, budget",
+        comment="what its refusal gives back: stock, day, budget; null: was not counted",
     ),
     _count("attempts", 1),
     Column(

@@ -102,6 +102,25 @@ _CLAIM = Statement("""
     RETURNING mine.endpoint_id, mine.outbox_id, mine.attempts
 """)
 
+# From one endpoint's first delivery to the next one's, by an index: what waits is not gone through.
+_ORPHANS = Statement("""
+    WITH RECURSIVE seen AS (
+        SELECT min(endpoint_id) AS id FROM webhook_delivery
+        UNION ALL
+        SELECT (SELECT min(endpoint_id) FROM webhook_delivery WHERE endpoint_id > seen.id) FROM seen
+        WHERE seen.id IS NOT NULL
+    ), gone AS MATERIALIZED (
+        SELECT outbox_id, endpoint_id FROM webhook_delivery
+        WHERE endpoint_id IN (SELECT seen.id FROM seen LEFT JOIN webhook_endpoint USING (id)
+                              WHERE webhook_endpoint.id IS NULL)
+        LIMIT $1::int
+        FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM webhook_delivery AS mine USING gone
+    WHERE mine.endpoint_id = gone.endpoint_id AND mine.outbox_id = gone.outbox_id
+    RETURNING mine.outbox_id
+""")
+
 
 def claim_due(
     conn: Connection, *, most: int, claim_s: float, keep_trying_s: float, endpoint_id: str | None = None
@@ -182,6 +201,15 @@ def fail(
     )
     row = conn.execute(statement).one_or_none()
     return None if row is None else row.parked_reason is not None
+
+
+def delete_orphans(conn: Connection, most: int) -> int:
+    """Delete deliveries, at most so many, that were made for an endpoint at the moment in which it was removed.
+
+    Returns:
+        How many.
+    """
+    return len(_ORPHANS.all(conn, most))
 
 
 def retry(conn: Connection, endpoint_id: str, ids: Sequence[int] | None) -> int:

@@ -54,6 +54,12 @@ def find(conn: Connection, endpoint_id: str) -> Endpoint | None:
     return Endpoint(row.id, row.url, tuple(row.topics), tuple(row.signing_secrets), row.enabled, row.failures)
 
 
+def hold(conn: Connection, endpoint_id: str) -> bool:
+    """Lock an endpoint before deliveries of it, as all do who lock both; tells whether it is still there."""
+    mine = select(webhook_endpoint.c.id).where(webhook_endpoint.c.id == endpoint_id)
+    return conn.execute(mine.with_for_update(key_share=True)).one_or_none() is not None
+
+
 def add(conn: Connection, endpoint_id: str, wanted: NewEndpoint, secret: str) -> None:
     """Write a new endpoint; it is told of what happens from now on."""
     conn.execute(

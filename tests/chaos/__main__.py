@@ -1,22 +1,28 @@
-"""`python -m tests.chaos`: seeds one after another, each with everything failing; and the builds that must be caught."""
+"""`python -m tests.chaos`: everything fails, and what came of it is checked.
+
+On two cores, one part after another:
+
+    broken      builds with one protection taken out, each of which the checker must catch: five minutes
+    seeds       load with everything failing: eight minutes for each seed
+    failpoints  a process that dies at each boundary of each journey, once at each: five minutes
+    machine     10,000 lives of grants against paper: twenty minutes
+    plain       (not by default) the same seeds on a plain Celery chain: eight minutes for each
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
-from tactics.embedded.home import temporary
-from tests.chaos.broken import BUILDS
-from tests.chaos.catching import catches, caught, directed
+from tests.chaos.figures import Figures
+from tests.chaos.parts import DEFAULT, PARTS, Asked, table
 from tests.chaos.plan import make_plan
-from tests.chaos.seed import Result, run_seed
 from tests.chaos.shape import Shape
 
-_QUICK, _TOLD = 0.05, 20
+_QUICK = 0.05
+_EXAMPLES = 10_000
 
 
 def main() -> int:
@@ -29,65 +35,27 @@ def main() -> int:
             for fault in make_plan(seed, shape):
                 print(json.dumps({"seed": seed, **fault.to_json()}))
         return 0
-    rows: list[dict[str, Any]] = []
-    good = True
-    for seed in seeds:
-        result = _run(shape, seed, asked.keep)
-        builds = _caught(seed, asked.keep) if asked.broken else None
-        rows.append({**result.to_json(), "broken_builds_caught": None if builds is None else len(builds)})
-        good = good and not result.findings and (builds is None or len(builds) == len(BUILDS))
-        if asked.json:
-            Path(asked.json).write_text(json.dumps(rows, indent=2) + "\n")
-    return 0 if good else 1
-
-
-def _run(shape: Shape, seed: int, keep: str | None) -> Result:
-    """Run a seed; what it leaves stays where something does not hold."""
-    home = _home(keep, str(seed))
-    result = run_seed(shape, seed, home)
-    told = result.to_json()
-    counts = ", ".join(f"{told[name]} {name}" for name in ("lost", "over_issued", "stuck", "wrong"))
-    print(f"seed {seed}: {told['events']} events, {told['faults']} faults; {counts}; {told['seconds']['whole']} s")
-    for one in result.findings[:_TOLD]:
-        print(f"  {one.check}: {one.text}")
-    if keep or result.findings:
-        print(f"  the histories are in {home}", file=sys.stderr)
-    else:
-        shutil.rmtree(home, ignore_errors=True)
-    return result
-
-
-def _caught(seed: int, keep: str | None) -> list[str]:
-    """Run each broken build, and give those that the checker caught."""
-    results = []
-    for name, build in BUILDS.items():
-        home = _home(keep, f"{seed}-{name}")
-        result = directed(name, home, seed=seed)
-        results.append((name, result))
-        found = ", ".join(sorted(catches(name, result))) or "NOBODY"
-        print(f"  broken build {name} ({build.why}): caught by {found}; {result.seconds['whole']:.0f} s")
-        if keep is None:
-            shutil.rmtree(home, ignore_errors=True)
-    return caught(results)
-
-
-def _home(keep: str | None, name: str) -> Path:
-    """Make a folder that the servers' account may enter."""
-    home = Path(keep) / name if keep else temporary()
-    home.mkdir(parents=True, exist_ok=True)
-    home.chmod(0o755)
-    return home
+    figures = Figures(Path(asked.json) if asked.json else None)
+    chosen = Asked(shape, seeds, max(1, round(asked.examples * min(1.0, asked.scale))), asked.keep, figures)
+    parts = asked.only or [*DEFAULT, *(["plain"] if asked.plain else [])]
+    good = [PARTS[name](chosen) for name in PARTS if name in parts]
+    print(table(figures.found))
+    return 0 if all(good) else 1
 
 
 def _asked() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--json", help="write figures to this file")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", metavar="FILE", help="write figures to this file; those of parts not run stay in it")
     parser.add_argument("--seeds", type=int, default=1, help="how many, from 1 on")
     parser.add_argument("--seed", type=int, help="this one alone")
-    parser.add_argument("--scale", type=float, default=1.0, help="how much of the load, the faults and the time")
+    parser.add_argument("--only", action="append", choices=list(PARTS), help="this part alone; may be repeated")
+    parser.add_argument("--plain", action="store_true", help="also the plain chain")
+    parser.add_argument("--scale", type=float, default=1.0, help="how much of load, faults, time and examples")
     parser.add_argument("--quick", dest="scale", action="store_const", const=_QUICK, help="the short run")
+    parser.add_argument("--examples", type=int, default=_EXAMPLES, help="how many lives the machine tries")
     parser.add_argument("--keep", metavar="FOLDER", help="keep logs and histories there")
-    parser.add_argument("--no-broken", dest="broken", action="store_false", help="leave the broken builds out")
     parser.add_argument("--plan", action="store_true", help="print the faults, and let nothing happen")
     return parser.parse_args()
 
