@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from typing import Annotated, Literal
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
 from tactics import metrics
 from tactics.domain.catalogue import Name
@@ -23,6 +24,7 @@ from tactics.gateways.signing import sign
 
 LONGEST_PAUSE_S = 86_400.0
 """Who asks to be left alone for longer is asked again all the same."""
+LONGEST_ID = 2_048
 _ID = "{idempotency_id}"
 _VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 # A reason is shown to operators: it has to be a word of the provider's, not something about a user.
@@ -59,12 +61,19 @@ class _Said(BaseModel):
     lines: list[_LineSaid] = Field(default_factory=list, max_length=1_000)
 
 
+def _any_text(value: object) -> str:
+    """Take an id that is none of ours too, such as half a surrogate pair: it is told, and keeps no other from being read."""
+    if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_ID:
+        raise ValueError(f"text of 1 to {LONGEST_ID} characters is wanted")
+    return value
+
+
 class _Listed(BaseModel):
     model_config = ConfigDict(strict=True)
 
-    idempotency_id: Annotated[str, Field(min_length=1, max_length=2_048)]
+    idempotency_id: Annotated[str, PlainValidator(_any_text)]
     status: Literal["granted", "refused", "pending"]
-    value_minor: int | None = None
+    value_minor: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
 
 
 class _PageSaid(BaseModel):
@@ -183,8 +192,10 @@ def _read_page(reply: Reply) -> _PageSaid:
     if reply.status not in _FINE:
         raise GatewayError(f"its list was answered with status {reply.status}")
     try:
-        return _PageSaid.model_validate_json(reply.body)
-    except ValidationError as error:
+        return _PageSaid.model_validate(json.loads(reply.body.decode()))
+    except (RecursionError, ValueError) as error:
+        if not isinstance(error, ValidationError):  # a ValueError too
+            raise GatewayError("its list cannot be read: it is no JSON") from None
         raise GatewayError(f"its list cannot be read: {_place(error)}") from None
 
 

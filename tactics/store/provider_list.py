@@ -25,15 +25,16 @@ _LAY_OUT = text("""
         value_minor bigint, times integer NOT NULL
     )
 """)
+# Of what a list says twice, granted stands before pending, and pending before refused: as in the alphabet.
 _ADD = Statement(r"""
     INSERT INTO listed_grant
-    SELECT given.id, part[2], part[1], part[3]::integer, max(given.status), max(given.value_minor), count(*)
+    SELECT given.id, part[2], part[1], part[3]::integer, min(given.status), max(given.value_minor), count(*)
     FROM unnest($1::text[], $2::text[], $3::bigint[]) AS given (id, status, value_minor)
     LEFT JOIN LATERAL regexp_match(given.id, '^([^:]+):(.+):([1-9][0-9]{0,8})$') AS part ON true
     GROUP BY given.id, part
     ORDER BY given.id
     ON CONFLICT (idempotency_id) DO UPDATE
-        SET times = listed_grant.times + excluded.times,
+        SET times = listed_grant.times + excluded.times, status = least(listed_grant.status, excluded.status),
             value_minor = coalesce(listed_grant.value_minor, excluded.value_minor)
 """)
 _COMPARE = text("""

@@ -35,9 +35,11 @@ CHECKS: Sequence[Check] = (
     Check("execution_missing", "lost", checks_ends.executions_missing),
     Check("change_missing", "lost", checks_answers.changes_missing),
     Check("notice_missing", "lost", checks_grants.notices_missing),
+    Check("webhook_missing", "lost", checks_ends.webhooks_missing),
     Check("event_unended", "stuck", checks_ends.events_unended),
     Check("execution_unended", "stuck", checks_ends.executions_unended),
     Check("grant_unended", "stuck", checks_ends.grants_unended),
+    Check("webhook_unended", "stuck", checks_ends.webhooks_unended),
     Check("grant_count", "over_issued", checks_grants.counts_taken_twice),
     Check("grant_execution", "over_issued", checks_grants.executions_granting_twice),
     Check("stock_negative", "over_issued", checks_grants.stock_below_zero),
@@ -53,6 +55,7 @@ CHECKS: Sequence[Check] = (
     Check("epoch", "wrong", checks_turns.stale_epochs),
     Check("epoch_shared", "wrong", checks_turns.shared_epochs),
     Check("epoch_back", "wrong", checks_turns.epochs_going_back),
+    Check("webhook_untrue", "wrong", checks_ends.webhooks_untrue),
     Check("refused", "wrong", checks_answers.refusals),
     Check("answer", "wrong", checks_answers.answers_not_true),
     Check("answer_changed", "wrong", checks_answers.answers_changing),
@@ -60,7 +63,10 @@ CHECKS: Sequence[Check] = (
 
 
 def check(
-    clients: Iterable[Row], database: Iterable[Row], provider: Iterable[Row] | None = None
+    clients: Iterable[Row],
+    database: Iterable[Row],
+    provider: Iterable[Row] | None = None,
+    told: Iterable[Row] | None = None,
 ) -> tuple[list[Finding], dict[str, Any]]:
     """Check a history.
 
@@ -68,11 +74,12 @@ def check(
         clients: what clients and harness wrote.
         database: what the database wrote.
         provider: the outside provider's own log; None where there was none.
+        told: what the receiver of webhooks, who wants to hear of everything, wrote; None where there was none.
 
     Returns:
         What does not hold, and figures of what happened.
     """
-    past = Past(clients, database, provider)
+    past = Past(clients, database, provider, told)
     found = [Finding(one.name, one.category, text) for one in CHECKS for text in one.find(past)]
     return found, _figures(past)
 

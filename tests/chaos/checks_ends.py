@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from tests.chaos.past import Past
+from tests.chaos.past import Past, Row
 
 ACKNOWLEDGED = ("accepted", "duplicate")
 
@@ -64,3 +64,29 @@ def grants_unended(past: Past) -> Iterator[str]:
     for row in past.all("grant_record"):
         if row["state"] not in {"granted", "refused", "parked"}:
             yield f"grant {row['idempotency_id']} is still {row['state']}"
+
+
+def webhooks_missing(past: Past) -> Iterator[str]:
+    """Whatever the outbox ever said, the receiver of webhooks was told, under its id."""
+    if past.told is None:
+        return
+    for name, row in _notices(past).items():
+        if name not in past.told:
+            yield f"the receiver was never told of {row['topic']} {row['key']}"
+
+
+def webhooks_untrue(past: Past) -> Iterator[str]:
+    """The receiver of webhooks was told nothing that has been taken back, or never was."""
+    for name in sorted((past.told or set()) - _notices(past).keys()):
+        yield f"the receiver was told {name}, of which the outbox says nothing"
+
+
+def webhooks_unended(past: Past) -> Iterator[str]:
+    """A delivery is neither done nor parked."""
+    for row in past.all("webhook_delivery"):
+        if row["delivered_at"] is None and row["parked_reason"] is None:
+            yield f"delivery {row['outbox_id']} has not ended after attempt {row['attempts']}: {row['last_status']}"
+
+
+def _notices(past: Past) -> dict[str, Row]:
+    return {f"msg_{change.row['id']}": change.row for change in past.changes["outbox"] if change.op == "I"}

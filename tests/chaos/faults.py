@@ -20,7 +20,7 @@ from tests.chaos.servers import Servers
 
 _LOOK_S = 0.02
 # A process of the role may be on its way up: then the fault waits for it.
-_PATIENCE_S = 5.0
+_PATIENCE_S = 30.0
 
 
 class Faults:
@@ -100,24 +100,26 @@ class Faults:
         return pids[int(fault.pick * len(pids))]
 
     def _kill(self, fault: Fault) -> bool:
-        pid = self._chosen(fault)
-        if pid is None:
-            return False
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-            return True
+        while (pid := self._chosen(fault)) is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                return True
         return False
 
     def _stop(self, fault: Fault) -> bool:
-        pid = self._chosen(fault)
-        if pid is None:
-            return False
-        # A worker and its pool wake up together; each is let go on by itself.
-        group = [pid, *self.house.pool_of(pid)] if fault.target == "group" else [pid]
-        with self._lock, suppress(ProcessLookupError):
-            for one in group:
-                os.kill(one, signal.SIGSTOP)
-                self._stopped[one] = time.monotonic() + fault.for_s
+        while (pid := self._chosen(fault)) is not None:
+            # A worker and its pool wake up together; each is let go on by itself.
+            group = [pid, *self.house.pool_of(pid)] if fault.target == "group" else [pid]
+            with self._lock:
+                stopped = [one for one in group if self._stops(one, fault.for_s)]
+            if pid in stopped:
+                return True
+        return False
+
+    def _stops(self, pid: int, for_s: float) -> bool:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            self._stopped[pid] = time.monotonic() + for_s
             return True
         return False
 

@@ -67,7 +67,7 @@ _TABLES = {
     "outbox": "payload",
     "outside_grant": "body,drafts",
     "provider_attempt": "text",
-    "webhook_delivery": "payload,body",
+    "webhook_delivery": "last_text",
 }
 
 

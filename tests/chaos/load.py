@@ -99,7 +99,7 @@ class Clients:
                 return
             if _definite(status):
                 for message in messages:
-                    self._note_event(message, f"refused {status}", tries)
+                    self._note_event(message, f"refused {status}: {answer}", tries)
                 return
             await self._wait(tries)
 
@@ -182,7 +182,7 @@ class Clients:
     async def _redeem_by_event(self, visit: Visited, asset_id: str) -> None:
         """Let another system tell that the asset is redeemed."""
         data = {"asset_id": asset_id, "status": "redeemed"}
-        message = self._cloudevent(f"a{visit.number}", "asset", datetime.now(UTC), data)
+        message = self._cloudevent(f"a{visit.number}-{asset_id}", "asset", datetime.now(UTC), data)
         await self._send_until_acknowledged([message], message, CLOUDEVENT)
 
     async def _change(self, asset_id: str, change: str, **body: Any) -> None:

@@ -122,7 +122,9 @@ def run_beside(asked: Asked) -> bool:
         told = run_plain(asked.shape, seed, home).to_json()
         asked.figures.add("plain", told)
         counts = ", ".join(f"{told[name]} {name}" for name in _COUNTED)
-        _say(f"plain chain, seed {seed}: {told['events']} events, {told['faults']} faults; {counts}; {told['seconds']} s")
+        _say(
+            f"plain chain, seed {seed}: {told['events']} events, {told['faults']} faults; {counts}; {told['seconds']} s"
+        )
         asked.clear(home)
     return True
 
@@ -146,11 +148,11 @@ DEFAULT: Sequence[str] = tuple(name for name in PARTS if name != "plain")
 def table(figures: Mapping[str, Any]) -> str:
     """Give what was found as lines to read, one for each seed."""
     names = ("seed", "events", "faults", *_COUNTED)
-    rows = [(*names, "broken_builds_caught")]
+    rows: list[Sequence[str]] = [(*names, "broken_builds_caught")]
     for row in figures.get("seeds", ()):
         caught = row["broken_builds_caught"]
-        rows.append((*(str(row[name]) for name in names), "-" if caught is None else str(len(caught))))
+        rows += [[*(str(row[name]) for name in names), "-" if caught is None else str(len(caught))]]
     for row in figures.get("plain", ()):
-        rows.append((f"plain {row['seed']}", *(str(row[name]) for name in names[1:]), "-"))
+        rows += [[f"plain {row['seed']}", *(str(row[name]) for name in names[1:]), "-"]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows)

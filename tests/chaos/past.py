@@ -22,7 +22,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "outbox": ("id",),
     "outside_grant": ("grant_id",),
     "provider_attempt": ("grant_id", "number"),
-    "webhook_delivery": ("id",),
+    "webhook_delivery": ("outbox_id", "endpoint_id"),
 }
 
 
@@ -42,13 +42,20 @@ class Change:
 class Past:
     """The history of a run."""
 
-    def __init__(self, clients: Iterable[Row], database: Iterable[Row], provider: Iterable[Row] | None = None) -> None:
+    def __init__(
+        self,
+        clients: Iterable[Row],
+        database: Iterable[Row],
+        provider: Iterable[Row] | None = None,
+        told: Iterable[Row] | None = None,
+    ) -> None:
         """Read it.
 
         Args:
             clients: what clients and harness wrote.
             database: what the database wrote, in its order.
             provider: the outside provider's own log; None where there was none.
+            told: what the receiver of webhooks wrote; None where there was none.
         """
         self.noted: dict[str, list[Row]] = defaultdict(list)
         for line in clients:
@@ -59,6 +66,7 @@ class Past:
         for line in database:
             self._take(line)
         self.provider = None if provider is None else list(provider)
+        self.told = None if told is None else {line["id"] for line in told}
 
     def _take(self, line: Row) -> None:
         table, row = line["table"], line["row"]

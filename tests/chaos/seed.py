@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from tests.chaos import history
 from tests.chaos.checker import Finding, check
 from tests.chaos.faults import Faults
+from tests.chaos.hearing import hearing
 from tests.chaos.history import History
 from tests.chaos.house import House, zygote_of
 from tests.chaos.load import Clients
@@ -29,7 +30,7 @@ from tests.chaos.system import Tactics, Ways, connected, ready
 from tests.provider.fixtures import simulating
 
 _START_S = 60.0
-CLIENTS, DATABASE, PROVIDER = "clients.jsonl", "database.jsonl", "provider.jsonl"
+CLIENTS, DATABASE, PROVIDER, TOLD = "clients.jsonl", "database.jsonl", "provider.jsonl", "told.jsonl"
 
 
 @dataclass
@@ -89,12 +90,12 @@ def run_seed(shape: Shape, seed: int, home: Path, broken: str | None = None) -> 
         reset=shape.provider_breaks,
         refuse=shape.provider_refuses,
     )
-    with running_servers(home / "servers") as servers, outside as simulated:
+    with running_servers(home / "servers") as servers, outside as simulated, hearing(home / TOLD) as listener:
         ports = {
             POSTGRES: (ways.postgres, make_url(servers.database_url).port or 0),
             VALKEY: (ways.valkey, make_url(servers.redis_url).port or 0),
         }
-        system = Tactics(shape, home, ways, simulated, broken)
+        system = Tactics(shape, home, ways, simulated, listener, broken)
         with (
             zygote_of(system.program, home / "zygote.log", dict(os.environ)) as zygote,
             proxying(ports, home / "proxy.log") as proxy,
@@ -119,7 +120,7 @@ def run_seed(shape: Shape, seed: int, home: Path, broken: str | None = None) -> 
         clients_file.close()
         with connected(servers.database_url) as conn:
             history.dump(conn, home / DATABASE)
-    findings, figures = check(*(history.lines(home / name) for name in (CLIENTS, DATABASE, PROVIDER)))
+    findings, figures = check(*(history.lines(home / name) for name in (CLIENTS, DATABASE, PROVIDER, TOLD)))
     checked = time.monotonic()
     seconds = {
         "start": started - begun,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 _SHORTEST_S = 14.0
+_LEAST_BACKLOG = 200
 _COUNTED = (
     "events",
     "users",
@@ -65,7 +66,8 @@ class Shape:
     def scaled(self, factor: float) -> Self:
         """Give a smaller run: every kind of fault is left, once at least."""
         counts = {name: max(1, round(getattr(self, name) * factor)) for name in _COUNTED if getattr(self, name)}
-        return replace(self, **counts, seconds=max(_SHORTEST_S, self.seconds * factor))
+        backlog = max(_LEAST_BACKLOG, round(self.backlog * factor))
+        return replace(self, **counts, seconds=max(_SHORTEST_S, self.seconds * factor), backlog=backlog)
 
     def but(self, **changes: Any) -> Self:
         """Give a run in which something is different.

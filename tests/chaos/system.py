@@ -13,8 +13,9 @@ from sqlalchemy import make_url
 
 from tactics.config import Settings
 from tactics.domain.api_key import NewApiKey
+from tactics.domain.webhook import NewEndpoint
 from tactics.embedded.home import free_port
-from tactics.flows import api_key, provider, setup
+from tactics.flows import api_key, provider, setup, webhook
 from tactics.runtime import Runtime
 from tactics.store.db import make_engine
 from tactics.store.migrate import upgrade
@@ -31,6 +32,7 @@ _UNENDED = """
     SELECT (SELECT count(*) FROM event WHERE next_attempt_at IS NOT NULL)
         + (SELECT count(*) FROM execution WHERE next_attempt_at IS NOT NULL)
         + (SELECT count(*) FROM grant_record WHERE state IN ('pending', 'unknown'))
+        + (SELECT count(*) FROM webhook_delivery WHERE next_attempt_at IS NOT NULL)
 """
 
 
@@ -47,10 +49,12 @@ class Tactics:
 
     program = "tests.chaos.program"
 
-    def __init__(self, shape: Shape, home: Path, ways: Ways, outside: Simulated, broken: str | None = None) -> None:
+    def __init__(
+        self, shape: Shape, home: Path, ways: Ways, outside: Simulated, listener: str, broken: str | None = None
+    ) -> None:
         """Know how much, and where."""
         self.shape, self.home, self.ways, self.broken = shape, home, ways, broken
-        self.outside = outside
+        self.outside, self.listener = outside, listener
         self.key = ""
         self.ports = [free_port() for _ in range(shape.apis)]
 
@@ -70,6 +74,7 @@ class Tactics:
         settings = Settings(database_url=servers.database_url, redis_url=servers.redis_url, home=servers.home)
         runtime = Runtime.open(settings.model_copy(update=self._outbound()))
         provider.save(runtime, self._provider())
+        webhook.add_webhook(runtime, NewEndpoint(f"{self.listener}/told"))
         setup.import_activities(runtime, made, publish=True)
         scopes = ("events:write", "placements:call", "grants:operate")
         self.key = api_key.create(runtime, NewApiKey("chaos", scopes)).key
@@ -97,7 +102,7 @@ class Tactics:
         return [*workers, *apis, Member("beat", "beat", ("beat",), env)]
 
     def _outbound(self) -> dict[str, tuple[str, ...]]:
-        return {"outbound_hosts": (self.outside.hosts,), "outbound_networks": ("127.0.0.0/8",)}
+        return {"outbound_hosts": (self.outside.hosts, self.listener), "outbound_networks": ("127.0.0.0/8",)}
 
     def _provider(self) -> dict[str, Any]:
         grants = f"{self.outside.base}/grants"
@@ -119,6 +124,9 @@ class Tactics:
             "claim_s": self.shape.claim_s,
             "retry_base_s": 0.1,
             "retry_max_s": 2.0,
+            "webhook_retry_base_s": 0.2,
+            "webhook_retry_max_s": 2.0,
+            "webhook_timeout_ms": 1000,
             "sweep_every_s": 0.5,
             # What a message does must fit into its time, which is shrunk.
             "batch_size": 10,

@@ -39,6 +39,7 @@ class Story:
         self.clients: list[dict[str, Any]] = [deepcopy(_SETUP)]
         self.database: list[dict[str, Any]] = []
         self.provider = [{"what": "effect", "idempotency_id": "out:u1:1"}]
+        self.told: list[dict[str, Any]] = []
         self._seq, self.tx = 0, 0
         self.begin()
         self.wrote("benefit", "I", activity_code="camp", code="c", stock_initial=10, remaining=10)
@@ -167,12 +168,20 @@ class Story:
             value_minor=500,
         )
         self.asset(asset, grant, activity, "available", op="I")
-        self.wrote("outbox", "I", id=self._seq, topic="tactics.granted", key=f"{activity}:{USER}:{count}")
+        self.tells("tactics.granted", f"{activity}:{USER}:{count}")
         self.wrote("benefit", "U", activity_code=activity, code=benefit, stock_initial=10, remaining=remaining)
         self.execution(execution, activity, "grant", ("api", key), epoch=epoch)
         self.placement_event(key)
         part = {"activity": activity, "outcome": "granted", "execution_id": execution, "assets": [{"asset_id": asset}]}
         self.answers(key, [part])
+
+    def tells(self, topic: str, key: str) -> None:
+        """Write a notice, and deliver it to the receiver of webhooks."""
+        number = self._seq
+        self.wrote("outbox", "I", id=number, topic=topic, key=key)
+        self.told.append({"id": f"msg_{number}"})
+        delivery = {"attempts": 1, "delivered_at": "then", "parked_reason": None, "last_status": 204}
+        self.wrote("webhook_delivery", "I", outbox_id=number, endpoint_id="here", **delivery)
 
     def answers(self, key: str, results: list[dict[str, Any]], not_shown: list[dict[str, Any]] | None = None) -> None:
         """Answer a placement."""
@@ -196,7 +205,7 @@ class Story:
 
     def found(self) -> set[str]:
         """Give the names of the checks that find something."""
-        return {one.check for one in check(self.clients, self.database, self.provider)[0]}
+        return {one.check for one in check(self.clients, self.database, self.provider, self.told)[0]}
 
 
 def _acknowledged_but_gone(story: Story) -> None:
@@ -216,7 +225,20 @@ def _redeemed_only_in_words(story: Story) -> None:
 
 
 def _granted_in_silence(story: Story) -> None:
+    story.told.remove({"id": f"msg_{story.row('outbox', key='camp:u1:2')['id']}"})
     story.forget("outbox", key="camp:u1:2")
+
+
+def _never_told(story: Story) -> None:
+    story.told.pop()
+
+
+def _told_of_nothing(story: Story) -> None:
+    story.told.append({"id": "msg_999"})
+
+
+def _never_delivered(story: Story) -> None:
+    story.write_again("webhook_delivery", {}, delivered_at=None)
 
 
 def _never_routed(story: Story) -> None:
@@ -403,6 +425,9 @@ VIOLATIONS: list[tuple[str, Callable[[Story], None]]] = [
     ("provider", _given_outside_alone),
     ("provider", _never_given_outside),
     ("provider", _other_body),
+    ("webhook_missing", _never_told),
+    ("webhook_untrue", _told_of_nothing),
+    ("webhook_unended", _never_delivered),
     ("attempt", _stale_attempt),
     ("attempt", _after_the_end),
     ("epoch", _stale_epoch),

@@ -104,7 +104,9 @@ def test_a_process_that_dies_anywhere_loses_and_doubles_nothing(scene: Scene, gr
     for place, journey in enumerate(GROUPS[group]):
         found = journey.rehearse(scene, f"rehearsal-{place}")
         passed.update(f"{journey.name}: {one}" for one in found)
+        for one in found:
+            print(f"passes {journey.name}: {one}")
         for number, boundary in list(enumerate(found))[place % EVERY :: EVERY]:
             journey.die(scene, f"user-{place}-{number}", boundary)
-    for one in sorted(passed):
-        print(one)
+            print(f"survives {journey.name}: {boundary}")
+    assert passed >= KNOWN[group]

@@ -27,6 +27,7 @@ DEPLOY = ROOT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").iterdir())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SECRETS = {"POSTGRES_PASSWORD": "p0", "VALKEY_PASSWORD": "v0", "FLOWER_BASIC_AUTH": "u:f0"}
+OUTBOUND = ("TACTICS_OUTBOUND_HOSTS", "TACTICS_OUTBOUND_NETWORKS")
 PROGRAMS = Path(sys.executable).parent
 
 
@@ -85,7 +86,7 @@ def test_the_example_of_secrets_has_all_of_them() -> None:
     """Every variable that compose.yaml reads is in .env.example, and no secret there has a value."""
     named = dict(re.findall(r"^(\w+)=(.*)$", (DEPLOY / ".env.example").read_text(), re.MULTILINE))
     assert set(named) == set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yaml").read_text()))
-    assert {name for name, value in named.items() if not value} == set(SECRETS)
+    assert {name for name, value in named.items() if not value} == {*SECRETS, *OUTBOUND}
 
 
 def test_services_are_confined(services: dict[str, Any]) -> None:
@@ -107,6 +108,17 @@ def test_services_are_confined(services: dict[str, Any]) -> None:
         "beat",
         "flower",
     }
+
+
+def test_workers_serve_every_queue_and_call_whom_the_operator_names(services: dict[str, Any]) -> None:
+    """No worker of these files leaves a queue out; where calls may go comes from the environment, and is nowhere by default."""
+    for command in _commands(services):
+        assert "--queues" not in command
+    for name in ("api", "worker", "beat", "migrate"):
+        assert [services[name]["environment"][one] for one in OUTBOUND] == ["", ""]
+    given = json.loads(_compose("--format", "json", **SECRETS, TACTICS_OUTBOUND_HOSTS="a.example,b.example").stdout)
+    found = Settings(outbound_hosts=given["services"]["worker"]["environment"]["TACTICS_OUTBOUND_HOSTS"])
+    assert found.outbound_hosts == ("a.example", "b.example")
 
 
 def _unit(path: Path) -> ConfigParser:

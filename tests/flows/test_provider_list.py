@@ -108,3 +108,62 @@ def test_a_list_that_cannot_be_read_settles_nothing_and_leaves_nothing_behind(dr
         provider_list.listing_providers(drive.runtime, "nobody")
     with pytest.raises(BadInput):
         provider_list.span(drive.runtime, NOON, NOON)
+
+
+def test_nothing_is_refused_by_a_list_that_is_not_certain(drive: Drive) -> None:
+    """Granted wins over refused, wherever it stands; refused is reported alone where a look-up or a call may say otherwise."""
+    wallet = connect(drive, list_url=LIST)
+    coupon = {"kind": "coupon", "value_minor": 500, "stock": 20, "provider": "wallet"}
+    drive.load(at_checkout(benefits={"c18": coupon}))
+    _visits(drive, wallet, **dict.fromkeys("abcd", "unclear"))
+    names = [f"camp18:{user}:1" for user in "abcd"]
+    pages: list[list[tuple[str, str]]] = [
+        [(names[0], "refused"), (names[0], "granted"), (names[1], "refused"), (names[2], "refused")],
+        [(names[1], "granted"), (names[2], "refused"), (names[3], "refused")],
+    ]
+
+    def listing(provider: Provider, begin: datetime, end: datetime, cursor: str | None = None) -> ProviderPage:
+        page = pages[int(cursor or 0)]
+        return ProviderPage([ListedGrant(*one) for one in page], "1" if cursor is None else None)
+
+    def settled(provider: Provider = wallet.provider) -> dict[str, str | None]:
+        found = _differences(drive, provider, settle=True)
+        return {name: state for kind, name, state in found if kind == "open_here"}
+
+    wallet.listing = listing  # type: ignore[method-assign]  # this one's own
+    # The call to the last one may still be under way.
+    drive.run("UPDATE provider_attempt SET finished_at = NULL, answer = NULL, text = NULL WHERE user_id = 'd'")
+    assert settled() == dict(zip(names, ("granted", "granted", None, None), strict=True))
+    drive.run("UPDATE provider_attempt SET started_at = started_at - interval '1 hour'")
+    pages[:] = [[(names[2], "refused")], [(names[3], "refused")]]
+    able = replace(wallet.provider, look_up_url="https://wallet.example/look/{idempotency_id}")
+    wallet.next.extend(["unclear", "pending"])
+    assert settled(able) == {names[2]: None, names[3]: None}
+    wallet.effects[names[3]] = 1
+    assert settled(able) == {names[2]: None, names[3]: "granted"}  # a call may still reach whoever knows of none
+    attempts = "SELECT attempts FROM outside_grant WHERE user_id = 'c'"
+    before = drive.value(attempts)
+    assert settled() == {names[2]: "refused"}
+    assert drive.value(attempts) == before + 1  # a worker that was about to ask is late now
+    assert drive.rows("SELECT user_id, state FROM grant_record ORDER BY 1") == [
+        ("a", "granted"), ("b", "granted"), ("c", "refused"), ("d", "granted")]  # fmt: skip
+
+
+def test_a_list_without_end_and_ids_that_nothing_has_are_told(drive: Drive) -> None:
+    """A cursor that comes again ends the comparison with an error; ids that cannot be stored are shown escaped, as not ours."""
+    wallet = connect(drive, list_url=LIST)
+    odd = ["a\x00:b:1", "a:\ud800:1", "a:\ud800:1"]
+
+    def listing(provider: Provider, begin: datetime, end: datetime, cursor: str | None = None) -> ProviderPage:
+        page = [ListedGrant("x\x00", "refused"), *[ListedGrant(one, "granted") for one in odd]]
+        return ProviderPage(page, {None: "1", "1": "2", "2": ends}[cursor])
+
+    wallet.listing = listing  # type: ignore[method-assign]  # this one's own
+    ends: str | None = "1"
+    with pytest.raises(GatewayError, match="its list does not end"):
+        _differences(drive, wallet.provider)
+    ends = None
+    assert _differences(drive, wallet.provider, settle=True) == [
+        ("missing_here", r"a:\ud800:1", None),
+        ("missing_here", r"a\u0000:b:1", None),
+    ]

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from kombu.exceptions import OperationalError as NoBroker
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
+from tactics.config import Settings
 from tactics.domain.asset import AssetChange
-from tactics.domain.webhook import NewEndpoint
+from tactics.domain.webhook import NewEndpoint, Patience
+from tactics.errors import Busy
 from tactics.flows import webhook as flow
 from tactics.flows import webhook_delivery
 from tactics.flows.asset import change
 from tactics.flows.expire import expire_due
 from tactics.flows.webhook_delivery import claim_webhooks, deliver_webhooks, publish_webhooks
-from tactics.store import outbox, webhook_deliveries
+from tactics.store import outbox, webhook_deliveries, webhooks
+from tactics.worker import make_app
 from tests.driving import NOON, Drive, Maker, asset_of, at_checkout
 from tests.flows.receiver import Receiver, receiving, signed_by
 from tests.making import document
@@ -170,8 +176,12 @@ def test_a_worker_that_dies_after_sending_sends_again_under_the_same_id(drive: D
     assert len(receiver.got) == 2
 
 
-def test_after_a_while_down_everything_arrives(drive: Drive, receiver: Receiver) -> None:
+def test_after_a_while_down_everything_arrives(
+    drive: Drive, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While an endpoint fails little is tried there; when it is back, all that waited arrives; others never notice."""
+    monkeypatch.setattr(random, "uniform", lambda _, bound: bound)  # the rest is drawn, and may be none at all
+    monkeypatch.setattr(webhook_delivery, "REST", Patience(60.0, 60.0))
     down = True
     receiver.answer = lambda one, _: (None if int(one.id[-1]) % 2 else 503) if down and one.path == "/down" else 200
     failing = listen(drive, receiver, path="/down")
@@ -358,3 +368,72 @@ def test_in_replay_the_clock_expires_nothing(driven: Maker) -> None:
     drive.visit("ann", at=NOON)
     assert expire_due(drive.runtime) == 0
     assert drive.value("SELECT status FROM asset") == "available"
+
+
+def test_who_is_removed_meanwhile_is_waited_for_and_leaves_nothing(drive: Drive, receiver: Receiver) -> None:
+    """A result is written after the endpoint is locked, so a removal never meets it halfway; what came too late goes by itself."""
+    made, other = listen(drive, receiver), listen(drive, receiver)
+    tell(drive, "a")
+    (first,) = claim_webhooks(drive.app, made.id)
+    with pytest.MonkeyPatch.context() as patch:
+        settle = webhook_deliveries.settle
+
+        def meets(conn: Connection, *given: Any) -> None:
+            with drive.runtime.engine.connect() as remover:
+                remover.exec_driver_sql("SET LOCAL lock_timeout = '20ms'")
+                with pytest.raises(OperationalError, match="lock timeout"):
+                    webhooks.remove(remover, made.id)
+            settle(conn, *given)
+
+        patch.setattr(webhook_deliveries, "settle", meets)
+        deliver_webhooks(drive.app, [first])
+    assert states(drive, made.id) == {"a": "delivered"}
+    with drive.runtime.engine.begin() as busy:
+        assert webhooks.hold(busy, made.id)
+        with pytest.raises(Busy):
+            flow.retry_deliveries(drive.runtime.acting_as("somebody", patience_ms=20), made.id, None)
+    receiver.answer = lambda _one, _before: 410
+    tell(drive, "b")
+    (second,) = claim_webhooks(drive.app, made.id)
+    sending = webhook_delivery._send
+
+    def removed(*given: Any) -> Any:
+        flow.remove_webhook(drive.runtime, made.id)
+        return sending(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(webhook_delivery, "_send", removed)
+        deliver_webhooks(drive.app, [second])
+    drive.run(
+        "INSERT INTO webhook_delivery (outbox_id, endpoint_id) SELECT id, name FROM outbox, unnest(ARRAY['a', 'zz']) AS name"
+    )
+    count = "SELECT endpoint_id, count(*) FROM webhook_delivery GROUP BY 1"
+    with drive.runtime.engine.begin() as conn:
+        assert webhook_deliveries.delete_orphans(conn, 3) == 3
+    drive.sweep()
+    assert drive.rows(count) == [(other.id, 2)]
+
+
+def test_without_a_broker_the_sweep_goes_on(drive: Drive, receiver: Receiver) -> None:
+    """What cannot be published is not tried again and again on the spot: it is due again later."""
+    listen(drive, receiver)
+    tell(drive, "a")
+    tries: list[Any] = []
+
+    def refuse(*_: object, **options: Any) -> None:
+        tries.append(options["retry"])
+        raise NoBroker("no broker, as the test wants it")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drive.app.tasks[webhook_delivery.TASK], "apply_async", refuse)
+        assert publish_webhooks(drive.app) == 0
+    assert tries == [False]
+
+
+@pytest.mark.parametrize(("timeout_ms", "task_s", "limit_s"), [(30_000, 5, 50), (1_000, 60, 60), (10_500, 20, 31)])
+def test_a_message_outlives_what_it_sends(timeout_ms: int, task_s: int, limit_s: int) -> None:
+    """However long a webhook may take, a message that sends to it is not killed before it has written that down."""
+    app = make_app(Settings(webhook_timeout_ms=timeout_ms, task_time_limit_s=task_s))
+    task = app.tasks[webhook_delivery.TASK]
+    assert task.time_limit == limit_s
+    assert webhook_delivery.BUDGET_S + timeout_ms / 1000 < task.soft_time_limit < limit_s

@@ -273,9 +273,16 @@ def test_list() -> None:
         assert [path for path, *_ in service.asked] == [wanted, f"{wanted}&cursor=a+b%26c"]
         assert len({one["webhook-id"] for one in service.headers}) == 2
         assert verify(service.headers[1], SECRETS, b"", NOW) is None
+        service.act = answers(b'{"grants": [{"idempotency_id": "\\ud800\\u0000", "status": "granted"}]}')
+        (odd,) = port.listing(provider, begin, end).grants  # one id that nothing here can have spoils no list
+        assert odd.idempotency_id == "\ud800\x00"
         for body, status in (
             (b"", 200),
+            (b"\xff", 200),
+            (b"[" * 100_000, 200),
             ({}, 200),
+            ({"grants": [{**listed, "idempotency_id": ""}]}, 200),
+            ({"grants": [{**listed, "value_minor": 2**63}]}, 200),
             ({"grants": [{"idempotency_id": SECRET_WORD}]}, 200),
             ({"grants": [{**listed, "status": SECRET_WORD}]}, 200),
             ({"grants": [{**listed, "value_minor": 5.5}]}, 200),

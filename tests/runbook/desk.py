@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -64,7 +65,7 @@ def steps() -> Mapping[str, tuple[Block, Block | None]]:
     """Give the page's rehearsed blocks by their names, each with what it says that they print."""
     found = [*blocks(PAGE), None]
     told: dict[str, tuple[Block, Block | None]] = {}
-    for one, after in zip(found, found[1:], strict=False):
+    for one, after in pairwise(found):
         if one is not None and one.mark == MARK:
             assert str(one.value) not in told, one.place
             told[str(one.value)] = one, after if after is not None and after.language == "text" else None
@@ -103,14 +104,21 @@ class Desk:
     heard: list[str] = field(default_factory=list)
     """Users to whom a visit of theirs said that they have the benefit."""
 
-    def follow(self, name: str, exit_code: int = 0, **about: object) -> str:
+    def follow(self, name: str, about: Mapping[str, object] | None = None, *, exit_code: int = 0) -> str:
         """Do what a block of the page says, about something; it ends as said, and prints what the page shows."""
         one, shown = steps()[name]
+        about = about or {}
         if one.language == "sql":
             return self._look(one, about)
         env = {**self.env, **{key: str(value) for key, value in about.items()}}
         done = subprocess.run(
-            ["bash", "-uo", "pipefail", "-c", one.text], cwd=self.home, env=env, capture_output=True, text=True, timeout=60
+            ["bash", "-uo", "pipefail", "-c", one.text],
+            cwd=self.home,
+            env=env,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         printed = done.stdout + done.stderr
         assert done.returncode == exit_code, f"{one.place} ended with {done.returncode}\n{printed}"
@@ -129,7 +137,7 @@ class Desk:
         status, body = self.ask("POST", f"/v1/placements/{corner}_corner", {"user_id": user})
         if status != http.client.OK:
             return str(status)
-        (part,) = [*body["results"], *body["not_shown"]]
+        part = (body["results"] + body["not_shown"])[0]
         outcome = str(part.get("outcome") or part["reason"])
         if outcome == "granted":
             self.heard.append(user)
@@ -213,7 +221,9 @@ class Desk:
         until(self.all_ended, "everything ends")
         assert self.value(_TWICE) == 0
         assert {name: many for name, many in self.outside.effects().items() if many > 1} == {}
-        granted = set(self.value("SELECT coalesce(array_agg(DISTINCT user_id), '{}') FROM grant_record WHERE state = 'granted'"))
+        granted = set(
+            self.value("SELECT coalesce(array_agg(DISTINCT user_id), '{}') FROM grant_record WHERE state = 'granted'")
+        )
         assert set(self.heard) <= granted
         self.follow("audit")
 
@@ -259,7 +269,7 @@ def _opened(home: Path, outside: Simulated, servers: embedded.Servers) -> Iterat
     outbound = {"outbound_hosts": (outside.hosts,), "outbound_networks": ("127.0.0.0/8",)}
     (home / "metrics").mkdir()
     addresses = {"database_url": servers.database_url, "redis_url": servers.redis_url, "home": home}
-    settings = Settings(**{**QUICK, **outbound, **addresses, "plugins": ("tests.runbook.spoilt",)})  # type: ignore[arg-type]
+    settings = Settings(**{**QUICK, **outbound, **addresses, "plugins": ("tests.runbook.spoilt",)})
     env = {**_environment(settings), BROKEN: str(home / "broken"), "TACTICS_METRICS_DIR": str(home / "metrics")}
     os.environ[BROKEN] = env[BROKEN]
     engine = make_engine(settings.database_url, pool_size=1)
