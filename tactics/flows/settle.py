@@ -54,6 +54,8 @@ def settle_grant(app: TacticsApp, grant_id: UUID, attempt: int) -> str | None:
         provider = providers.find(conn, one.provider)
     if provider is None or not provider.enabled:
         return _later(runtime, one, runtime.settings.retry_max_s)
+    if next_move(provider, one.standing, one.read_at) == "park":
+        return _park(runtime, provider, one)
     admitted = provider_gate.enter(
         runtime.redis, _gate(provider), limit=provider.max_concurrency, call_ms=_longest_ms(provider)
     )
@@ -88,11 +90,8 @@ def _later(runtime: Runtime, one: OutsideGrant, wait_s: float) -> str:
 
 
 def _attempt(runtime: Runtime, provider: Provider, one: OutsideGrant) -> tuple[str | None, ProviderAnswer | None]:
-    """Do what is next: ask what became of it, then call where that is safe; or give it to people."""
-    move = next_move(provider, one.standing, one.read_at)
-    if move == "park":
-        return _park(runtime, provider, one), None
-    if move == "call":
+    """Do what is next: ask what became of it, then call where that is safe."""
+    if next_move(provider, one.standing, one.read_at) == "call":
         return _ask(runtime, provider, one, "call")
     state, answer = _ask(runtime, provider, one, "look_up")
     if answer is None or answer.kind != "unknown_id":

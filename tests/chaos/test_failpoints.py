@@ -51,7 +51,7 @@ KNOWN: Mapping[str, AbstractSet[str]] = {
     },
     "waiting": {
         "sweep of events: tactics.flows.sweep.sweep commit after",
-        "sweep of executions: tactics.chain.publish_chain publish before",
+        "sweep of executions: tactics.chain.StepTask.apply_async publish before",
         "reconcile: tactics.flows.reconcile.reconcile commit before",
         "parked retry: tactics.flows.retry.retry_parked commit after",
     },
@@ -64,12 +64,12 @@ KNOWN: Mapping[str, AbstractSet[str]] = {
         "look-up: tactics.flows.settle.settle_grant look_up provider after",
         "refusal: tactics.settle_grant ack before",
         "retry of a parked grant: tactics.flows.grant_retry.begin_retry commit after",
-        "retry of a refused grant: tactics.chain.publish_chain publish before",
+        "retry of a refused grant: tactics.chain.StepTask.apply_async publish before",
     },
     "telling": {
         "webhook: tactics.gateways.webhooks.send request provider after",
         "webhook: tactics.flows.webhook_delivery.publish_webhooks publish before",
-        "webhook: tactics.flows.webhook_delivery.deliver_webhooks commit after 2",
+        "webhook: tactics.flows.webhook_delivery.deliver_webhooks commit after",
     },
 }
 FULL = os.environ.get("CHAOS") == "full"

@@ -96,6 +96,7 @@ class Desk:
     settings: Settings
     home: Path
     outside: Simulated
+    bank: Simulated
     supervisor: Supervisor
     env: dict[str, str]
     app: Any
@@ -220,7 +221,8 @@ class Desk:
         """Nothing is lost, nothing was given twice: here, at the provider, and to whoever was told of it."""
         until(self.all_ended, "everything ends")
         assert self.value(_TWICE) == 0
-        assert {name: many for name, many in self.outside.effects().items() if many > 1} == {}
+        effects = self.outside.effects() + self.bank.effects()
+        assert {name: many for name, many in effects.items() if many > 1} == {}
         granted = set(
             self.value("SELECT coalesce(array_agg(DISTINCT user_id), '{}') FROM grant_record WHERE state = 'granted'")
         )
@@ -259,14 +261,14 @@ def desk() -> Iterator[Desk]:
     home = temporary()
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, home, ignore_errors=True)
-        outside = stack.enter_context(simulating(home / "provider.jsonl"))
+        outside, bank = (stack.enter_context(simulating(home / f"{name}.jsonl")) for name in ("wallet", "bank"))
         servers = stack.enter_context(embedded.running(home, durable=False))
-        yield stack.enter_context(_opened(home, outside, servers))
+        yield stack.enter_context(_opened(home, outside, bank, servers))
 
 
 @contextmanager
-def _opened(home: Path, outside: Simulated, servers: embedded.Servers) -> Iterator[Desk]:
-    outbound = {"outbound_hosts": (outside.hosts,), "outbound_networks": ("127.0.0.0/8",)}
+def _opened(home: Path, outside: Simulated, bank: Simulated, servers: embedded.Servers) -> Iterator[Desk]:
+    outbound = {"outbound_hosts": (outside.hosts, bank.hosts), "outbound_networks": ("127.0.0.0/8",)}
     (home / "metrics").mkdir()
     addresses = {"database_url": servers.database_url, "redis_url": servers.redis_url, "home": home}
     settings = Settings(**{**QUICK, **outbound, **addresses, "plugins": ("tests.runbook.spoilt",)})
@@ -279,12 +281,12 @@ def _opened(home: Path, outside: Simulated, servers: embedded.Servers) -> Iterat
     app = make_app(settings)
     prepare_app(app)
     try:
-        _set_up(app, outside)
+        _set_up(app, outside, bank)
         scopes = ("events:write", "placements:call", "audit:read")
         key, port = api_key.create(app.runtime, NewApiKey("on-call", scopes)).key, free_port()
         told = {"API": f"http://127.0.0.1:{port}", "KEY": key}
         with Supervisor(grace_s=2.0, first_delay_s=0.1) as supervisor:
-            made = Desk(settings, home, outside, supervisor, {**env, **told}, app, key, port)
+            made = Desk(settings, home, outside, bank, supervisor, {**env, **told}, app, key, port)
             supervisor.start("beat", beat_command(log_level="WARNING"), env, restart=True, log=home / "beat.log")
             api = [sys.executable, "-m", "tactics.cli", "api", "--host", "127.0.0.1", "--port", str(port)]
             supervisor.start("api", api, env, restart=True, log=home / "api.log")
@@ -297,12 +299,10 @@ def _opened(home: Path, outside: Simulated, servers: embedded.Servers) -> Iterat
         app.close()
 
 
-def _set_up(app: Any, outside: Simulated) -> None:
-    grants = f"{outside.base}/grants"
-    urls = {"url": grants, "look_up_url": f"{grants}/{{idempotency_id}}", "list_url": grants}
-    provider.save(app.runtime, {"name": "wallet", **urls, "timeout_ms": 500})
+def _set_up(app: Any, outside: Simulated, bank: Simulated) -> None:
+    provider.save(app.runtime, {"name": "wallet", **_urls(outside), "timeout_ms": 500})
     # It forgets quickly: what outlasts its memory does so here within seconds.
-    provider.save(app.runtime, {"name": "bank", **urls, "timeout_ms": 400, "remembers_s": 3})
+    provider.save(app.runtime, {"name": "bank", **_urls(bank), "timeout_ms": 400, "remembers_s": 3})
     count = {"block": "pbb.resource.behaviour_count", "params": {"action": "like", "window_s": 86_400}}
     liked = {"rule": {"block": "pbb.condition.amount_at_least", "params": {"amount": count, "amount_at": 1}}}
     channels = {"prepare": ["liked"], "grant": [f"{SPOILT}_corner"]}
@@ -313,6 +313,11 @@ def _set_up(app: Any, outside: Simulated) -> None:
         activity(SPOILT, template_type="spoilt", channels=channels, behaviour_rules={"liked": liked}),
     ]
     setup.import_activities(app.runtime, documents, publish=True)
+
+
+def _urls(outside: Simulated) -> dict[str, str]:
+    grants = f"{outside.base}/grants"
+    return {"url": grants, "look_up_url": f"{grants}/{{idempotency_id}}", "list_url": grants}
 
 
 def _environment(settings: Settings) -> dict[str, str]:

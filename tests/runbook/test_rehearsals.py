@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -70,18 +71,18 @@ def test_provider_down(at: Desk) -> None:
 def test_grants_parked(at: Desk) -> None:
     """What outlasts a provider's memory is parked; what it gave is settled by its list, what it did not is given anew."""
     since = at.value("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
-    given = at.outside.effects().total()
-    at.outside.change(next=["commit_then_timeout"])
+    given = at.bank.effects().total()
+    at.bank.change(next=["commit_then_timeout"])
     assert at.visit("given", BANK) == "pending"
-    until(lambda: at.outside.effects().total() > given, "it has given it")
-    at.outside.kill()
+    until(lambda: at.bank.effects().total() > given, "it has given it")
+    at.bank.kill()
     never = ["never-0", "never-1"]
     assert {at.visit(user, BANK) for user in never} == {"pending"}
-    until(lambda: _forgotten(at, ["given", *never]), "it has forgotten them")
+    until(lambda: _forgotten(at, ["given", *never]), "it has forgotten them", 20)
     until(lambda: at.metric('tactics_grants_open{state="parked"}') == 3, "they are counted")
     given_grant = at.value("SELECT id FROM grant_record WHERE user_id = 'given'")
     at.follow("grants parked: look", {"PROVIDER": "bank", "GRANT": given_grant})
-    at.outside.start()
+    at.bank.start()
     at.follow("grants parked: reconcile", {"PROVIDER": "bank", "SINCE": since})
     assert [at.state_of(user) for user in ["given", *never]] == ["granted", "parked", "parked"]
     at.follow("grants parked: anew", {"PROVIDER": "bank", "SINCE": since})
@@ -169,12 +170,12 @@ def test_postgres_failed_over(at: Desk) -> None:
     assert at.value("SELECT count(*) FROM event WHERE id = ANY(:ids) AND routed_at IS NOT NULL", ids=stored) == len(
         stored
     )
-    at.follow("postgres failed over: over", {"SINCE": since})
+    at.follow("postgres failed over: over", {"SINCE": since, "PROVIDER": "wallet"})
     _lose_moments(at, "lost")
-    at.follow("postgres failed over: lost", {"SINCE": since}, exit_code=1)
+    at.follow("postgres failed over: lost", {"SINCE": since, "PROVIDER": "wallet"}, exit_code=1)
     assert at.visit("lost", WALLET) == "pending"
     until(lambda: at.state_of("lost") == "granted", "it is here again")
-    at.follow("postgres failed over: over", {"SINCE": since})
+    at.follow("postgres failed over: over", {"SINCE": since, "PROVIDER": "wallet"})
     at.all_is_well()
 
 
@@ -203,7 +204,7 @@ def test_a_stuck_activity(at: Desk) -> None:
     until(at.all_ended, "they have run")
     assert {at.visit(f"styled-{number}", SPOILT) for number in range(3)} == {"granted"}
     plain = make_url(at.settings.database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, application_name="somebody") as held:
+    with closing(psycopg.connect(plain, application_name="somebody")) as held:
         held.execute("SELECT FROM instance WHERE user_id = 'styled-0' FOR UPDATE")
         assert at.visit("styled-0", SPOILT) in {"busy", "409", "202"}
         until(lambda: "somebody" in at.follow("a stuck activity: who"), "it is found")
