@@ -37,7 +37,8 @@ from tactics.worker import beat_command, make_app, worker_command
 from tests.delivery.waiting import until
 from tests.docs.blocks import ROOT, Block, blocks, shows
 from tests.provider.fixtures import Simulated, simulating
-from tests.runbook.spoilt import BROKEN
+from tests.runbook.spoilt import BROKEN, PAUSE
+from tests.runbook.typist import write_command
 
 PAGE = ROOT / "docs" / "runbook.md"
 MARK = "rehearsed"
@@ -252,7 +253,12 @@ class Desk:
         """Start the worker, and wait until it answers."""
         worker = worker_command(name="rehearsal@%h", processes=2, log_level="INFO")
         self.supervisor.start("worker", worker, self.env, restart=True, log=self.home / "worker.log")
-        until(lambda: self.app.control.ping(timeout=0.3, limit=1), "the worker answers")
+        until(self.worker_answers, "the worker answers")
+
+    def worker_answers(self) -> bool:
+        """Tell whether the worker answers, over a connection of its own: others may be from before Redis was lost."""
+        with self.app.connection_for_write() as connection:
+            return bool(self.app.control.ping(timeout=0.3, limit=1, connection=connection))
 
 
 @contextmanager
@@ -269,10 +275,12 @@ def desk() -> Iterator[Desk]:
 @contextmanager
 def _opened(home: Path, outside: Simulated, bank: Simulated, servers: embedded.Servers) -> Iterator[Desk]:
     outbound = {"outbound_hosts": (outside.hosts, bank.hosts), "outbound_networks": ("127.0.0.0/8",)}
-    (home / "metrics").mkdir()
+    for folder in ("metrics", "bin"):
+        (home / folder).mkdir()
     addresses = {"database_url": servers.database_url, "redis_url": servers.redis_url, "home": home}
     settings = Settings(**{**QUICK, **outbound, **addresses, "plugins": ("tests.runbook.spoilt",)})
-    env = {**_environment(settings), BROKEN: str(home / "broken"), "TACTICS_METRICS_DIR": str(home / "metrics")}
+    spoilt = {BROKEN: str(home / "broken"), PAUSE: "1000"}
+    env = {**_environment(settings), **spoilt, "TACTICS_METRICS_DIR": str(home / "metrics")}
     os.environ[BROKEN] = env[BROKEN]
     engine = make_engine(settings.database_url, pool_size=1)
     with engine.begin() as conn:
@@ -284,14 +292,17 @@ def _opened(home: Path, outside: Simulated, bank: Simulated, servers: embedded.S
         _set_up(app, outside, bank)
         scopes = ("events:write", "placements:call", "audit:read")
         key, port = api_key.create(app.runtime, NewApiKey("on-call", scopes)).key, free_port()
-        told = {"API": f"http://127.0.0.1:{port}", "KEY": key}
+        path = f"{home / 'bin'}{os.pathsep}{env['PATH']}"
+        told = {"API": f"http://127.0.0.1:{port}", "KEY": key, "PATH": path}
         with Supervisor(grace_s=2.0, first_delay_s=0.1) as supervisor:
             made = Desk(settings, home, outside, bank, supervisor, {**env, **told}, app, key, port)
+            supervisor.start("typist", write_command(home / "bin"), env, restart=False, log=home / "typist.log")
             supervisor.start("beat", beat_command(log_level="WARNING"), env, restart=True, log=home / "beat.log")
             api = [sys.executable, "-m", "tactics.cli", "api", "--host", "127.0.0.1", "--port", str(port)]
             supervisor.start("api", api, env, restart=True, log=home / "api.log")
             made.start_worker()
             until(lambda: made.ask("GET", "/readyz")[0] == http.client.OK, "the API answers")
+            until((home / "bin" / "typist").exists, "commands can be typed")
             yield made
     finally:
         del os.environ[BROKEN]
@@ -301,8 +312,9 @@ def _opened(home: Path, outside: Simulated, bank: Simulated, servers: embedded.S
 
 def _set_up(app: Any, outside: Simulated, bank: Simulated) -> None:
     provider.save(app.runtime, {"name": "wallet", **_urls(outside), "timeout_ms": 500})
-    # It forgets quickly: what outlasts its memory does so here within seconds.
-    provider.save(app.runtime, {"name": "bank", **_urls(bank), "timeout_ms": 400, "remembers_s": 3})
+    # It cannot be asked by id, and forgets quickly: what outlasts its memory does so here within seconds.
+    forgets = {"look_up_url": None, "timeout_ms": 400, "remembers_s": 3}
+    provider.save(app.runtime, {"name": "bank", **_urls(bank), **forgets})
     count = {"block": "pbb.resource.behaviour_count", "params": {"action": "like", "window_s": 86_400}}
     liked = {"rule": {"block": "pbb.condition.amount_at_least", "params": {"amount": count, "amount_at": 1}}}
     channels = {"prepare": ["liked"], "grant": [f"{SPOILT}_corner"]}

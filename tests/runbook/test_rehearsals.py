@@ -20,6 +20,10 @@ from tests.delivery.waiting import until
 from tests.runbook.desk import BANK, LOCAL, SPOILT, WALLET, Desk, activity, desk, steps
 
 UNAVAILABLE = 503
+_OLDER = """
+    SELECT now() - created_at > make_interval(secs => remembers_s) FROM grant_record, provider
+    WHERE user_id = 'waits' AND name = 'bank'
+"""
 BREAKER = 'tactics_provider_held_back_total{provider="wallet",why="breaker"}'
 
 
@@ -69,32 +73,30 @@ def test_provider_down(at: Desk) -> None:
 
 
 def test_grants_parked(at: Desk) -> None:
-    """What outlasts a provider's memory is parked; what it gave is settled by its list, what it did not is given anew."""
+    """What may have happened and is forgotten is parked; its list settles what it gave, the rest is given anew."""
     since = at.value("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
     given = at.bank.effects().total()
-    at.bank.change(next=["commit_then_timeout"])
+    at.bank.change(next=["commit_then_timeout", *["error_before"] * 500])
     assert at.visit("given", BANK) == "pending"
     until(lambda: at.bank.effects().total() > given, "it has given it")
-    at.bank.kill()
     never = ["never-0", "never-1"]
     assert {at.visit(user, BANK) for user in never} == {"pending"}
-    until(lambda: _forgotten(at, ["given", *never]), "it has forgotten them", 20)
+    until(lambda: {at.state_of(user) for user in ["given", *never]} == {"parked"}, "it may have forgotten them")
+    at.bank.kill()
+    assert at.visit("waits", BANK) == "pending"
     until(lambda: at.metric('tactics_grants_open{state="parked"}') == 3, "they are counted")
     given_grant = at.value("SELECT id FROM grant_record WHERE user_id = 'given'")
     at.follow("grants parked: look", {"PROVIDER": "bank", "GRANT": given_grant})
+    until(lambda: at.value(_OLDER), "it is older than what it remembers")
+    assert at.state_of("waits") == "pending"
     at.bank.start()
+    until(lambda: at.state_of("waits") == "granted", "what never reached it is called")
     at.follow("grants parked: reconcile", {"PROVIDER": "bank", "SINCE": since})
     assert [at.state_of(user) for user in ["given", *never]] == ["granted", "parked", "parked"]
     at.follow("grants parked: anew", {"PROVIDER": "bank", "SINCE": since})
     until(lambda: {at.state_of(user) for user in never} == {"granted"}, "they are given anew")
     at.follow("provider down: over", {"PROVIDER": "bank"})
     at.all_is_well()
-
-
-def _forgotten(at: Desk, users: list[str]) -> bool:
-    """Tell whether all are parked; what the breaker waits for, up to a minute each time, is over at once here."""
-    at.app.runtime.redis.delete("tactics:breaker:provider:bank")
-    return {at.state_of(user) for user in users} == {"parked"}
 
 
 def test_stock_wrong(at: Desk) -> None:
@@ -251,6 +253,6 @@ def test_workers_dying(at: Desk) -> None:
     assert at.act("orphan", "like")
     until(lambda: at.supervisor.statuses()["worker"].pid not in {None, pid}, "it is started again")
     until(at.all_ended, "what it left is done")
-    until(lambda: at.app.control.ping(timeout=0.3, limit=1), "it answers")
+    until(at.worker_answers, "it answers")
     at.follow("workers dying: over")
     at.all_is_well()

@@ -178,7 +178,7 @@ class GrantMachine(RuleBasedStateMachine):
     def benefit_system_forgets(self, which: int) -> None:
         """So much time passes that the benefit system has forgotten a grant."""
         made, grant_id = self.outside_ones[-1 - which % len(self.outside_ones)]
-        made.forgotten = True
+        made.forgotten = made.calls > 0
         self.scene.grow_old(grant_id)
         self.benefits.ledger.known.pop(self._name(made), None)
 
@@ -300,10 +300,20 @@ class GrantMachine(RuleBasedStateMachine):
             self.benefits.asked, self.benefits.answered, self.benefits.meanwhile = listening
         if runs:
             attempt.ended()
-        if was != made.state and made.state in ("granted", "refused") and made.key in self.told:
-            shown = tuple((made.count, asset.line, asset.status) for asset in made.assets)
-            self.settled[made.key] = Told("granted", shown) if made.state == "granted" else Told("error")
-            del self.told[made.key]
+        if was != made.state and made.state in ("granted", "refused"):
+            self._is_told(made)
+
+    def _is_told(self, made: PaperGrant) -> None:
+        """Whoever was told that a grant is pending is told what came of it: the one that asked for it, and the others."""
+        shown = tuple((made.count, asset.line, asset.status) for asset in made.assets)
+        user = next(user for user, one in self.paper.each() if one is made)
+        pending = [
+            key for key, part in self.told.items() if self.asked[key] == user and part.get("outcome") == "pending"
+        ]
+        for key in pending:
+            outcome = "granted" if key == made.key else "reused"
+            self.settled[key] = Told(outcome, shown) if made.state == "granted" else Told("error")
+            del self.told[key]
 
     def _change(
         self, user: str, made: PaperGrant, asset: PaperAsset, what: str, ago_h: int | None, order: str | None

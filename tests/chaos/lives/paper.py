@@ -160,7 +160,7 @@ class Attempt:
 
     def _move(self) -> str:
         if self.made.calls == 0:
-            return "park" if self.made.forgotten else "call"
+            return "call"
         if self._outside.can_be_asked:
             return "look_up"
         return "call" if self._repeats() else "park"
@@ -169,11 +169,12 @@ class Attempt:
         made = self.made
         if kind == "call" and said == "not_sent":
             made.calls -= 1
+            made.forgotten &= made.calls > 0
         if made.state not in OPEN:
             return
         if said in ("granted", "refused"):
             self.paper.settle(made, said)
-        elif self.number == made.attempts:
+        elif self.number == made.attempts and made.state != "parked":
             parks = self._move() == "park" or made.forgotten
             made.state = "parked" if parks else "pending" if said == "pending" or made.calls == 0 else "unknown"
 
