@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from tactics.api.schemas import WHOLE, Asked
 from tactics.domain.asset import AssetStatus
@@ -128,6 +128,16 @@ class GrantList(BaseModel):
     next_cursor: str | None
 
 
+def _something(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it is blank")
+    return text.strip()
+
+
+Reason = Annotated[Name, AfterValidator(_something), Field(json_schema_extra={"allOf": [{"pattern": r"\S"}]})]
+"""Why somebody does something, for people: white space around it is left out, and something has to be left."""
+
+
 class MovementRequest(Asked):
     """How much more of a benefit there is to be, or how much less, and why."""
 
@@ -139,7 +149,7 @@ class MovementRequest(Asked):
         WHOLE,
     ]
     reason: Annotated[
-        Name,
+        Reason,
         Field(
             description=f"for people; not `{DECLARED}`, which is what documents cause",
             json_schema_extra={"not": {"const": DECLARED}},

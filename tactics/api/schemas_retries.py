@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from tactics.api.cursor import CURSOR
 from tactics.api.schemas import WHOLE, Asked
-from tactics.api.schemas_grants import MOST_IDS, State
+from tactics.api.schemas_grants import MOST_IDS, Reason, State
 from tactics.domain.activity import Code
 from tactics.domain.catalogue import Name
 from tactics.domain.moment import Moment
@@ -18,19 +18,19 @@ from tactics.flows.grant_abandon import AbandonResult
 from tactics.flows.grant_retry import RetryResult
 from tactics.store.grant_listing import Wanted
 
-Reason = Annotated[Name, Field(description="for the audit log, and for whoever looks at the grant")]
+Why = Annotated[Reason, Field(description="for the audit log, and for whoever looks at the grant")]
 
 
 class RetryGrant(Asked):
     """Why a grant is retried."""
 
-    reason: Reason | None = None
+    reason: Why | None = None
 
 
 class AbandonRequest(Asked):
     """Why it is certain that a grant is not given and never will be."""
 
-    reason: Reason
+    reason: Why
 
 
 class _Some(Asked):
@@ -40,8 +40,18 @@ class _Some(Asked):
     provider: Annotated[Name | None, Field(description="only those that this provider gives")] = None
     begin: Annotated[Moment | None, Field(alias="from", description="only those made at this time or later")] = None
     end: Annotated[Moment | None, Field(alias="to", description="only those made before this time")] = None
+    all: Annotated[
+        Literal[True] | None, Field(description="needed where nothing else says which: all that there are")
+    ] = None
     limit: Annotated[int, Field(ge=1, le=MOST_IDS, description="at most so many, the newest first"), WHOLE] = 100
     cursor: Annotated[str | None, Field(**CURSOR)] = None
+
+    @model_validator(mode="after")
+    def _says_which(self) -> Self:
+        said = (self.all, self.activity, self.user_id, self.state, self.provider, self.begin, self.end)
+        if all(one is None for one in said):
+            raise ValueError('say which grants: by activity, user_id, state, provider, from or to, or "all": true')
+        return self
 
     def wanted(self, states: tuple[str, ...]) -> Wanted:
         """Give which grants are meant: in one of these states where none is named."""
@@ -51,13 +61,13 @@ class _Some(Asked):
 class RetrySome(_Some):
     """Which grants to retry, and why."""
 
-    reason: Reason | None = None
+    reason: Why | None = None
 
 
 class AbandonSome(_Some):
     """Which grants to abandon, and why."""
 
-    reason: Reason
+    reason: Why
 
 
 class Changed(BaseModel):

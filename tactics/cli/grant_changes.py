@@ -182,40 +182,48 @@ def _run(
     json: bool,
 ) -> None:
     """Go through the pages; say at the end what became of the grants, also where this is stopped in between."""
+    from tactics.flows.grant_batch import check_names
     from tactics.store import grant_listing
 
     if named:
         total = named
     else:
         with runtime.engine.connect() as conn:
+            check_names(conn, wanted)
             total = grant_listing.count(conn, wanted)
     if foresee is not None:
         foreseen = sum((foresee(page) for page in pages), Counter[str]())
         _say_foreseen(foreseen, json=json)
         return
-    done, left, results = 0, Counter[str](), []
+    done, left, held, results = 0, Counter[str](), Counter[str](), []
     try:
         with _progress(total) as advance:
             for page in pages:
                 for one in each(page):
                     done += one.done
                     left[one.why] += not one.done
+                    held[one.why] += one.done and getattr(one, "held_back", False)
                     results.append(one.to_json() if named else None)
                 advance(len(page))
     finally:  # also where somebody stops it: what was done stays done
-        left = +left
+        left, held = +left, +held
         if named and not done and left and all(why.startswith("there is no grant") for why in left):
             raise NotFound("there are no such grants; `tactics grants list` shows those there are")
-        _say(verb, done, left, [one for one in results if one is not None], json=json)
+        _say(verb, done, left, held, [one for one in results if one is not None], json=json)
 
 
-def _say(verb: str, done: int, left: Counter[str], results: Sequence[dict[str, Any]], *, json: bool) -> None:
+def _say(
+    verb: str, done: int, left: Counter[str], held: Counter[str], results: Sequence[dict[str, Any]], *, json: bool
+) -> None:
     if json:
-        print_json({verb: done, "left_alone": left.total(), "why": dict(left), "grants": list(results)})
+        told = {verb: done, "left_alone": left.total(), "why": dict(left), "held_back": dict(held)}
+        print_json({**told, "grants": list(results)})
         return
     typer.echo(f"{done} {verb}" + (f", {left.total()} left alone:" if left else ""))
     for why, count in left.most_common(MOST_SAID):
         typer.echo(f"  {count}: {why}")
+    for why, count in held.most_common(MOST_SAID):
+        typer.echo(f"not yet asked, {count}: {why}")
 
 
 def _say_foreseen(foreseen: Counter[str], *, json: bool) -> None:

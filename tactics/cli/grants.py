@@ -29,12 +29,12 @@ def list_(
 ) -> None:
     """List grants, the newest first."""
     from tactics.cli import attach
-    from tactics.store import activities, grant_listing
+    from tactics.flows.grant_batch import check_names
+    from tactics.store import grant_listing
 
     wanted = wanted_of(activity, user, state, provider, begin, end)
     with attach.runtime().engine.connect() as conn:
-        if activity is not None:
-            activities.current(conn, activity)
+        check_names(conn, wanted)
         found = grant_listing.listing(conn, wanted, limit=limit)
     if json:
         print_json(found)
@@ -84,7 +84,9 @@ def show(
 
 def _say_grant(found: Mapping[str, Any]) -> None:
     retry = found["retry"]
-    typer.echo(f"{found['state']} since {found['since']}" + (f": {found['reason']}" if found["reason"] else ""))
+    # A provider's refusal begins with the very word of the state.
+    why = (found["reason"] or "").removeprefix(f"{found['state']}: ")
+    typer.echo(f"{found['state']} since {found['since']}" + (f": {why}" if why else ""))
     typer.echo(f"a retry would deduct {retry['deducts']}: {retry['why']}\n")
     shown = {"lines", "assets", "attempts", "retry", "execution", "others", "outside", "since", "rule"}
     for name in (name for name in found if name not in shown and found[name] is not None):
@@ -113,6 +115,8 @@ def _say_settling(found: Mapping[str, Any]) -> None:
         f"provider {outside['provider']}: {outside['calls']} calls may have reached it; next attempt: "
         f"{outside['next_attempt_at'] or 'none by itself'}"
     )
+    if outside["held_back"]:
+        typer.echo(f"the provider is {outside['held_back']}")
     if found["attempts"]:
         names = ("number", "kind", "started_at", "ms", "answer", "status_code", "text")
         print_table(names, (tuple(one[name] for name in names) for one in found["attempts"]))

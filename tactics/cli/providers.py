@@ -52,13 +52,15 @@ def show(name: Name, json: Json = False) -> None:
     from tactics.cli import attach
     from tactics.flows import provider
 
-    with attach.runtime().engine.connect() as conn:
+    runtime = attach.runtime()
+    with runtime.engine.connect() as conn:
         found = provider.shown(provider.found(conn, name))
+    found["held_back"] = provider.held_back_said(provider.held_back(runtime, name))
     if json:
         print_json(found)
         return
     for key, value in found.items():
-        typer.echo(f"{key}: {_said(value)}")
+        typer.echo(f"{key}: {_said(value)}" if key != "held_back" else f"calls: {value or 'not held back'}")
 
 
 @app.command("set")
@@ -120,10 +122,14 @@ def set_(
         count = min(told["signing_secrets"] + 1, provider.MOST_SECRETS) if secret else told["signing_secrets"]
         print_json({**told, "signing_secrets": count, **({"signing_secret": secret} if secret else {})})
         return
-    typer.echo(f"provider {name}: {saved.change}", err=secret is not None)
+    done = ([] if secret and saved.change == "unchanged" else [saved.change]) + (["new secret"] if secret else [])
+    typer.echo(f"provider {name}: {', '.join(done)}", err=secret is not None)
     if secret is not None:
         typer.echo(secret)
-        typer.echo("Shown once: give it to the provider. The one before goes on signing beside it.", err=True)
+        beside = " The one before goes on signing beside it." if saved.provider.signing_secrets else ""
+        typer.echo(f"Shown once: give it to the provider.{beside}", err=True)
+    if saved.change == "new":
+        typer.echo(f"`tactics providers test {name}` tries its addresses.", err=True)
 
 
 @app.command()
@@ -152,6 +158,9 @@ def try_out(name: Name, json: Json = False) -> None:
     else:
         for one in seen:
             typer.echo(f"{one.what}: {'' if one.ok is None else 'good: ' if one.ok else 'FAILED: '}{one.text}")
+        held = provider.held_back_said(provider.held_back(runtime, name))
+        if held is not None:
+            typer.echo(f"calls: {held}: the workers call it no sooner")
     if any(one.ok is False for one in seen):
         raise typer.Exit(1)
 

@@ -37,7 +37,7 @@ def list_(json: Json = False) -> None:
     else:
         rows = ((one["id"], one["url"], " ".join(one["topics"]), _state(one), one["waiting"], one["parked"], one["description"])
                 for one in found)  # fmt: skip
-        print_table(("id", "url", "topics", "", "waiting", "parked", "description"), rows)
+        print_table(("id", "url", "topics", "state", "waiting", "parked", "description"), rows)
 
 
 @app.command()

@@ -44,7 +44,7 @@ def abandon_grant(runtime: Runtime, grant_id: UUID, *, reason: str) -> AbandonRe
         BadInput: there is no reason.
         Busy: somebody else works on it, for longer than `runtime` waits.
     """
-    if not reason:
+    if not reason.strip():
         raise BadInput("a reason is needed: what makes it certain that the grant will not be given?", problems=[])
     with runtime.changing() as conn:
         one = settling.locked(conn, grant_id)

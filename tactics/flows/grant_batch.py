@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from tactics.celery_app import TacticsApp
 from tactics.errors import Busy, NotFound
 from tactics.flows.grant_abandon import AbandonResult, abandon_grant
 from tactics.flows.grant_outlook import is_asked, outlook
 from tactics.flows.grant_retry import RetryResult, begin_retry, publish_retries
 from tactics.runtime import Runtime
-from tactics.store import grant_listing, grants, outside_grants, providers
+from tactics.store import activities, grant_listing, grants, outside_grants, providers
 from tactics.store.grant_listing import Wanted
 
 PAGE = 500
@@ -37,6 +39,21 @@ class Batch:
     following: Place | None = None
 
 
+def check_names(conn: Connection, wanted: Wanted) -> None:
+    """See that what grants are chosen by exists, so that a slip of the pen is not taken for "there are none".
+
+    Raises:
+        NotFound: there is no such activity, or there never was such a provider.
+    """
+    if wanted.activity_code is not None:
+        activities.current(conn, wanted.activity_code)
+    name = wanted.provider
+    if name is not None and not providers.was_known(conn, name):
+        raise NotFound(
+            f"there is no outside provider {name!r}; `tactics providers list` shows those there are", provider=name
+        )
+
+
 def retry_page(
     app: TacticsApp, wanted: Wanted, *, runtime: Runtime, reason: str, after: Place | None = None, limit: int = PAGE
 ) -> Batch:
@@ -49,6 +66,9 @@ def retry_page(
         reason: for the audit log.
         after: where the page before ended.
         limit: at most so many.
+
+    Raises:
+        NotFound: the activity or the provider that is wanted never was.
     """
     ids, following = _page(app.runtime, wanted, after, limit)
     return Batch(retry_each(app, ids, runtime=runtime, reason=reason), following)
@@ -129,6 +149,7 @@ def pages(runtime: Runtime, wanted: Wanted, limit: int | None = None) -> Iterato
 
 def _page(runtime: Runtime, wanted: Wanted, after: Place | None, limit: int) -> tuple[list[UUID], Place | None]:
     with runtime.engine.connect() as conn:
+        check_names(conn, wanted)
         found = grant_listing.places(conn, wanted, after=after, limit=limit + 1)
     kept = found[:limit]
     return [grant_id for _, grant_id in kept], kept[-1] if len(found) > limit else None

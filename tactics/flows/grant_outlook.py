@@ -16,6 +16,7 @@ from tactics.domain.event import RETRY_SOURCE
 from tactics.domain.provider import Provider
 from tactics.domain.settlement import next_move
 from tactics.errors import TacticsError
+from tactics.flows.provider import held_back
 from tactics.granting import usable_assets
 from tactics.runtime import Runtime
 from tactics.settling import why_parked
@@ -37,6 +38,8 @@ class Outlook:
     action: Action
     deducts: int
     why: str
+    held_back: bool = False
+    """Whether the provider is asked only once its pause is over."""
 
     def to_json(self) -> dict[str, Any]:
         """Give it as plain data."""
@@ -58,7 +61,7 @@ def outlook(runtime: Runtime, conn: Connection, row: GrantRow, one: OutsideGrant
         return _of_refused(runtime, conn, row)
     if one is None:
         return _nothing("no outside system gives it: nobody can be asked")
-    return _of_open(conn, one)
+    return _of_open(runtime, conn, one)
 
 
 def will_deduct(runtime: Runtime, conn: Connection, row: GrantRow, one: OutsideGrant | None) -> tuple[int, str]:
@@ -77,7 +80,7 @@ def _nothing(why: str) -> Outlook:
     return Outlook("nothing", 0, why)
 
 
-def _of_open(conn: Connection, one: OutsideGrant) -> Outlook:
+def _of_open(runtime: Runtime, conn: Connection, one: OutsideGrant) -> Outlook:
     provider = providers.find(conn, one.provider)
     if provider is None:
         return _nothing(f"there is no provider {one.provider!r} any more")
@@ -89,7 +92,12 @@ def _of_open(conn: Connection, one: OutsideGrant) -> Outlook:
     if not provider.enabled:
         return _nothing(f"provider {provider.name!r} is disabled: enable it first")
     how = "asked about it by its id" if move == "look_up" else "called under the same id"
-    return Outlook("ask", 0, f"it is reserved already, and the provider is {how}")
+    held = held_back(runtime, provider.name)
+    if held is None:
+        return Outlook("ask", 0, f"it is reserved already, and the provider is {how}")
+    until = f"{held.until:%Y-%m-%dT%H:%M:%SZ}"
+    told = f"handed to the workers, but provider {provider.name!r} is held back until {until}; then it is {how}"
+    return Outlook("ask", 0, f"it is reserved already: {told}", held_back=True)
 
 
 def _dead_end(provider: Provider, one: OutsideGrant) -> str:

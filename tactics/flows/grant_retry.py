@@ -43,6 +43,7 @@ class RetryResult:
     why: str
     execution_id: UUID | None = None
     claim: Claim | None = None
+    held_back: bool = False
 
     @property
     def done(self) -> bool:
@@ -107,7 +108,7 @@ def publish_retries(app: TacticsApp, done: Iterable[RetryResult]) -> None:
 
 def _ask(runtime: Runtime, conn: Connection, one: OutsideGrant, found: Outlook) -> RetryResult:
     claim = outside_grants.claim_now(conn, one, runtime.settings.claim_s)
-    return RetryResult(one.grant_id, "ask", found.why, claim=claim)
+    return RetryResult(one.grant_id, "ask", found.why, claim=claim, held_back=found.held_back)
 
 
 def _renew(app: TacticsApp, conn: Connection, row: GrantRow, found: Outlook) -> RetryResult:

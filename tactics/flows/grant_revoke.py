@@ -47,7 +47,7 @@ def revoke_grant(runtime: Runtime, grant_id: UUID, *, reason: str) -> RevokeResu
         BadInput: there is no reason.
         Busy: somebody else works on it, for longer than `runtime` waits.
     """
-    if not reason:
+    if not reason.strip():
         raise BadInput("a reason is needed: why is taken back what users were given?", problems=[])
     with runtime.changing() as conn:
         row = grants.find(conn, grant_id)

@@ -14,6 +14,7 @@ from tactics.behaviour import behaviour_facts
 from tactics.domain.context import TacticsInstanceContext
 from tactics.domain.event import RETRY_SOURCE
 from tactics.errors import NotFound, TacticsError
+from tactics.flows import provider
 from tactics.flows.grant_outlook import outlook
 from tactics.opening import placement_context
 from tactics.runtime import Runtime
@@ -51,7 +52,7 @@ def show_grant(runtime: Runtime, grant_id: UUID) -> Entry:
         return {
             **found,
             "since": _since(found, attempts),
-            "outside": grant_retries.outside_of(conn, row.user_id, grant_id),
+            "outside": _outside(runtime, grant_retries.outside_of(conn, row.user_id, grant_id)),
             "attempts": attempts,
             "retry": outlook(runtime, conn, row, outside_grants.find(conn, grant_id)).to_json(),
             "execution": _execution(history.execution_of(conn, row.execution_id)),
@@ -59,6 +60,12 @@ def show_grant(runtime: Runtime, grant_id: UUID) -> Entry:
             "others": _others(conn, found),
             "retried_as": None if again is None else str(again["id"]),
         }
+
+
+def _outside(runtime: Runtime, found: Entry | None) -> Entry | None:
+    if found is None:
+        return None
+    return {**found, "held_back": provider.held_back_said(provider.held_back(runtime, found["provider"]))}
 
 
 def _timed(one: Entry) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -9,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import redis
 from sqlalchemy import Connection
 
 from tactics.domain.activity import refused
@@ -18,8 +20,9 @@ from tactics.errors import BadInput, Conflict, GatewayError, NotFound
 from tactics.flows.reading import Around, transaction
 from tactics.gateways.signing import new_secret
 from tactics.runtime import Runtime
-from tactics.store import providers
+from tactics.store import provider_gate, providers
 from tactics.store.activities import Change
+from tactics.store.provider_gate import HeldBack
 
 MOST_NAMED = 5
 """So many grants are named in an error."""
@@ -143,6 +146,22 @@ def found(conn: Connection, name: str) -> Provider:
 def shown(provider: Provider) -> dict[str, Any]:
     """Give a provider as it is shown: of its signing secrets, only how many there are."""
     return {**provider_document(provider), "signing_secrets": len(provider.signing_secrets)}
+
+
+def held_back(runtime: Runtime, name: str) -> HeldBack | None:
+    """Tell how long the workers call a provider no more, because it failed; None: they do, or Redis cannot say."""
+    try:
+        return provider_gate.held_back(runtime.redis, provider_gate.gate_of(name))
+    except redis.RedisError:
+        return None
+
+
+def held_back_said(held: HeldBack | None) -> str | None:
+    """Put into words how long nobody calls a provider; None where it is called."""
+    if held is None:
+        return None
+    many = "1 failure" if held.failures == 1 else f"{held.failures} failures in a row"
+    return f"held back for another {math.ceil(held.wait_s)} s after {many}"
 
 
 def try_out(runtime: Runtime, name: str) -> list[Seen]:

@@ -57,7 +57,10 @@ def settle_grant(app: TacticsApp, grant_id: UUID, attempt: int) -> str | None:
     if next_move(provider, one.standing, one.read_at) == "park":
         return _park(runtime, provider, one)
     admitted = provider_gate.enter(
-        runtime.redis, _gate(provider), limit=provider.max_concurrency, call_ms=_longest_ms(provider)
+        runtime.redis,
+        provider_gate.gate_of(provider.name),
+        limit=provider.max_concurrency,
+        call_ms=_longest_ms(provider),
     )
     if admitted.mark is None:
         metrics.PROVIDER_HELD_BACK.count(provider.name, "breaker" if admitted.breaker else "limit")
@@ -68,12 +71,9 @@ def settle_grant(app: TacticsApp, grant_id: UUID, attempt: int) -> str | None:
     finally:
         well = None if answer is None else answer.kind in _WELL
         after_s = (answer.retry_after_s or 0.0) if answer is not None else 0.0
-        provider_gate.leave(runtime.redis, _gate(provider), admitted.mark, well=well, retry_after_s=after_s)
+        gate = provider_gate.gate_of(provider.name)
+        provider_gate.leave(runtime.redis, gate, admitted.mark, well=well, retry_after_s=after_s)
     return state
-
-
-def _gate(provider: Provider) -> str:
-    return f"provider:{provider.name}"
 
 
 def _longest_ms(provider: Provider) -> int:

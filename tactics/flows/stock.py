@@ -143,6 +143,8 @@ def _check_asked(delta: int, reason: str) -> None:
     problems = []
     if delta == 0:
         problems.append({"path": "/delta", "message": "nothing is moved by 0"})
+    if not reason.strip():
+        problems.append({"path": "/reason", "message": "the reason is blank: why is the stock changed?"})
     if reason == DECLARED:
         problems.append({"path": "/reason", "message": f"{DECLARED!r} is the reason of what documents declare"})
     if problems:

@@ -127,7 +127,10 @@ def try_webhook(runtime: Runtime, endpoint_id: str) -> Sent:
     with runtime.engine.connect() as conn:
         endpoint = webhooks.find(conn, endpoint_id)
         if endpoint is None:
-            raise NotFound(f"there is no webhook {endpoint_id!r}", webhook=endpoint_id)
+            raise NotFound(
+                f"there is no webhook {endpoint_id!r}; `tactics webhooks list` shows those there are",
+                webhook=endpoint_id,
+            )
     body = message_body(TEST, datetime.now(UTC), {"webhook": endpoint_id})
     timeout_s = runtime.settings.webhook_timeout_ms / 1000
     return send(runtime.gateways.outbound, endpoint, f"{_PREFIX}test_{uuid4().hex}", body, timeout_s)

@@ -24,6 +24,7 @@ _LAST_PORT = 65_535
 DEFAULT_PORTS = {"https": 443, "http": 80}
 HOSTS_SETTING = "TACTICS_OUTBOUND_HOSTS"
 NETWORKS_SETTING = "TACTICS_OUTBOUND_NETWORKS"
+_THEN = "set it, then restart API and workers"
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#\\]*)(?P<target>[/?][!-~]*)?", re.ASCII)
 _ENTRY = re.compile(r"(?:(?P<scheme>https?)://)?(?P<wild>\*\.)?(?P<authority>[^/?#\\*]+)", re.ASCII)
@@ -114,7 +115,7 @@ class AllowList:
         target = _read(url)
         if not any(one.covers(target) for one in self.entries):
             entry = f"http://{target.host_header}" if target.scheme == "http" else target.host_header
-            raise BadInput(f"{entry} may not be called: {HOSTS_SETTING} does not have it", host=target.host)
+            raise BadInput(f"{entry} may not be called: {HOSTS_SETTING} does not have it; {_THEN}", host=target.host)
         literal = _literal(target.host)
         if literal is not None and not self._open(literal):
             raise BadInput(self._refusal(target.host, literal), host=target.host)
@@ -143,7 +144,8 @@ class AllowList:
     def _refusal(host: str, address: Address) -> str:
         where = host if host == str(address) else f"{host} is at {address}, which"
         return (
-            f"{where} is not a public address: {NETWORKS_SETTING} has to have its network, if it is meant to be called"
+            f"{where} is not a public address: {NETWORKS_SETTING} has to have its network, if it is meant to be called; "
+            f"{_THEN}"
         )
 
 

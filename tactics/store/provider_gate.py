@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
@@ -59,6 +60,37 @@ class Admission:
     mark: str | None
     wait_s: float = 0.0
     breaker: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """How long nobody calls an outside system, and after how many failures in a row."""
+
+    wait_s: float
+    until: datetime
+    failures: int
+
+
+def gate_of(provider: str) -> str:
+    """Give the name by which a provider is known here."""
+    return f"provider:{provider}"
+
+
+def held_back(client: redis.Redis, name: str) -> HeldBack | None:
+    """Tell how long nobody calls an outside system from now on; None where it may be called. Nothing is changed.
+
+    Args:
+        client: Redis.
+        name: as for `enter`.
+    """
+    asked = client.pipeline(transaction=False)
+    asked.time()
+    asked.hmget(f"tactics:breaker:{name}", ["until", "failures"])
+    (seconds, micros), (until_ms, failures) = asked.execute()
+    wait_s = float(until_ms or 0) / 1000 - seconds - micros / 1_000_000
+    if wait_s <= 0:
+        return None
+    return HeldBack(wait_s, datetime.fromtimestamp(float(until_ms) / 1000, UTC), int(failures or 0))
 
 
 def enter(client: redis.Redis, name: str, *, limit: int, call_ms: int) -> Admission:

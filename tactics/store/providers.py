@@ -40,6 +40,14 @@ def find(conn: Connection, name: str) -> Provider | None:
     return None if row is None else _provider(row)
 
 
+def was_known(conn: Connection, name: str) -> bool:
+    """Tell whether there is a provider of this name, or was one that grants were asked of."""
+    if find(conn, name) is not None:
+        return True
+    asked = select(outside_grant.c.provider).where(outside_grant.c.provider == name).limit(1)
+    return conn.execute(asked).one_or_none() is not None
+
+
 def listing(conn: Connection, *, after: str = "", limit: int | None = None) -> list[Provider]:
     """Give the providers, by name.
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tactics.cli.app import app
-from tactics.store import providers
+from tactics.store import provider_gate, providers
 from tests.driving import Drive, Maker, at_checkout
 from tests.making import document
 from tests.outside import connect
@@ -98,6 +98,41 @@ def test_an_operator_looks_tries_once_more_and_gives_up(drive: Drive) -> None:
     assert "they had a bug" in {one["after"]["reason"] for one in log}
 
 
+def test_a_pause_of_the_provider_is_said(drive: Drive) -> None:
+    """Nobody is told that a provider is asked now while its breaker keeps the workers from it; a refusal says so once."""
+    wallet = connect(drive)
+    coupon = {"kind": "coupon", "value_minor": 500, "stock": 20, "provider": "wallet"}
+    schedule = {"from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}
+    drive.load(at_checkout(benefits={"c18": coupon}, schedule=schedule))
+    wallet.next.extend(("refused", "unclear"))
+    for user in ("1", "2"):
+        drive.visit(user)
+        drive.work()
+    of = {one["user_id"]: one["id"] for one in _ok("grants", "list")}
+    drive.run("UPDATE grant_record SET reason = 'refused: account_closed' WHERE state = 'refused'")
+    said = _run("grants", "show", of["1"]).stdout.splitlines()[0]
+    assert said.startswith("refused since ")
+    assert said.endswith(": account_closed")
+    assert "refused: " not in said
+    drive.forget()
+    assert "held_back" in _ok("providers", "show", "wallet")
+    assert "calls: not held back" in _run("providers", "show", "wallet").stdout
+    gate = provider_gate.gate_of("wallet")
+    for _ in range(provider_gate.FAILURES_OPEN + 1):
+        admitted = provider_gate.enter(drive.runtime.redis, gate, limit=9, call_ms=60_000)
+        provider_gate.leave(drive.runtime.redis, gate, admitted.mark or "", well=False, retry_after_s=60)
+    for command in (("grants", "show", of["2"]), ("providers", "show", "wallet"), ("providers", "test", "wallet")):
+        said = _run(*command).stdout
+        assert " s after 6 failures in a row" in said, said
+    assert "held back until" in _ok("grants", "show", of["2"])["retry"]["why"]
+    said = _run("grants", "retry", of["2"]).stdout
+    assert said.startswith("1 retried\nnot yet asked, 1: "), said
+    assert "provider 'wallet' is held back until" in said
+    drive.forget()
+    drive.settle()
+    assert "held back" not in _run("grants", "retry", of["2"]).stdout
+
+
 def test_reconcile_says_what_it_compared(drive: Drive) -> None:
     """Without lists there is nothing to compare with; a list that cannot be read is an error, and no difference."""
     assert "no provider lists" in _run("reconcile").stdout
@@ -129,4 +164,10 @@ def test_what_a_command_cannot_do_is_said(drive: Drive) -> None:
     assert "--reason" in _refused("grants", "abandon", nobody)
     assert "empty" in _refused("grants", "abandon", nobody, "--reason", " ")
     assert "no time" in _refused("grants", "list", "--from", "noon")
+    for wrong in (("--provider", "nobdy"), ("--provider", ""), ("--activity", "nobdy"), ("--activity", "")):
+        assert f"{wrong[1]!r}" in _refused("grants", "list", *wrong)
+        for verb in ("retry", "abandon", "revoke"):
+            refused = _run("grants", verb, "--all-matching", *wrong, "--reason", "x")
+            assert (refused.exit_code, refused.stdout) == (2, "")
+            assert f"{wrong[1]!r}" in refused.stderr
     assert not drive.rows("SELECT FROM audit_log WHERE kind = 'grant'")

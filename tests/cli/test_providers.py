@@ -46,7 +46,7 @@ def test_a_provider_from_its_set_up_to_its_end(runtime: Runtime) -> None:
     assert (shown["url"], shown["timeout_ms"], shown["enabled"], shown["idempotent"]) == (url, 200, False, False)
     assert _json("set", "wallet")["change"] == "unchanged"
     assert _json("set", "wallet", "--look-up-url", "")["look_up_url"] is None
-    assert _json("list") == [_json("show", "wallet")]
+    assert _json("list") == [{name: value for name, value in _json("show", "wallet").items() if name != "held_back"}]
     assert "disabled" in _ok("list")
     assert "look_up_url: none" in _ok("show", "wallet")
     tried = _run("test", "wallet")
@@ -59,6 +59,7 @@ def test_a_provider_from_its_set_up_to_its_end(runtime: Runtime) -> None:
     refused = _run("set", "wallet", "--url", "https://elsewhere.test/")
     assert refused.exit_code != 0
     assert "TACTICS_OUTBOUND_HOSTS" in refused.output
+    assert "then restart API and workers" in refused.output
     assert "/url" in _run("set", "wallet").output
 
 
@@ -70,6 +71,9 @@ def test_a_secret_is_shown_once_and_alone(runtime: Runtime) -> None:
         assert result.exit_code == 0
         made.append(result.stdout.removesuffix("\n"))
         assert made[-1] not in result.stderr
+        assert "new secret" in result.stderr
+        assert ("The one before" in result.stderr) == (len(made) > 1)
+        assert ("tactics providers test wallet" in result.stderr) == (len(made) == 1)
     told = _json("set", "wallet", "--new-secret")
     made.append(told["signing_secret"])
     with runtime.engine.connect() as conn:

@@ -85,8 +85,31 @@ def test_what_cannot_be_asked_is_refused(api: Client) -> None:
     assert problem(api.post(f"{PATH}/{uuid4()}/abandon", json={"reason": "x"})) == (404, "not_found")
     bodies: list[dict[str, Any]] = [{}, {"reason": ""}, {"reason": None}, {"reason": "x", "begin": "2026-01-01T00:00Z"}]
     for body in bodies:
-        assert problem(api.post(f"{PATH}/abandon", json=body)) == (422, "form")
+        assert problem(api.post(f"{PATH}/abandon", json={"all": True, **body})) == (422, "form")
     assert problem(api.get(f"{PATH}/retry")) == problem(api.get(f"{PATH}/abandon")) == (405, "method_not_allowed")
     assert problem(api.post(f"{PATH}/retry", json={"limit": 1_001})) == (422, "form")
-    assert problem(api.post(f"{PATH}/retry", json={"cursor": "WyJ4Il0"})) == (422, "bad_input")
-    assert api.post(f"{PATH}/retry", json={}).json() == {"done": [], "skipped": [], "next_cursor": None}
+    assert problem(api.post(f"{PATH}/retry", json={"all": True, "cursor": "WyJ4Il0"})) == (422, "bad_input")
+    assert api.post(f"{PATH}/retry", json={"all": True}).json() == {"done": [], "skipped": [], "next_cursor": None}
+
+
+def test_a_slip_of_the_pen_changes_nothing(api: Client, live: Drive) -> None:
+    """Blank reasons, filters that are left out, and names that nobody has are refused, each where it stands."""
+    live.load(running())
+    one = uuid4()
+    blank: list[tuple[str, dict[str, Any]]] = [("abandon", {"all": True}), ("retry", {"all": True})]
+    for path, body in [*blank, (f"{one}/abandon", {}), (f"{one}/retry", {})]:
+        answer = api.post(f"{PATH}/{path}", json={"reason": " \t ", **body})
+        assert problem(answer) == (422, "form"), path
+        assert [one["path"] for one in answer.json()["problems"]] == ["/reason"]
+    moved = api.post("/v1/activities/tea/benefits/c18/movements", json={"delta": 1, "reason": " "})
+    assert [one["path"] for one in moved.json()["problems"]] == ["/reason"]
+    for verb in ("retry", "abandon"):
+        nothing_named: list[dict[str, Any]] = [{}, {"limit": 5}, {"activity": None}, {"all": False}, {"all": None}]
+        for body in nothing_named:
+            assert problem(api.post(f"{PATH}/{verb}", json={"reason": "x", **body})) == (422, "form"), body
+        for name in ("provider", "activity"):
+            answer = api.post(f"{PATH}/{verb}", json={"reason": "x", name: "nobdy"})
+            assert problem(answer) == (404, "not_found")
+            assert "nobdy" in answer.json()["detail"]
+        assert problem(api.post(f"{PATH}/{verb}", json={"reason": "x", "provider": ""})) == (422, "form")
+        assert api.post(f"{PATH}/{verb}", json={"reason": "x", "activity": "tea"}).status_code == 200

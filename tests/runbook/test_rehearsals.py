@@ -58,10 +58,10 @@ def test_provider_down(at: Desk) -> None:
     assert {at.visit(user, WALLET) for user in users} == {"pending"}
     assert at.visit("elsewhere", LOCAL) == "granted"
     until(lambda: at.metric(BREAKER), "the breaker holds calls back")
-    assert at.metric('tactics_provider_calls_total{outcome="not_sent",provider="wallet"}')
+    until(lambda: at.metric('tactics_provider_calls_total{outcome="not_sent",provider="wallet"}'), "it is counted")
     until(lambda: at.metric('tactics_grants_open{state="pending"}') >= len(users), "they are counted")
     at.follow("provider down: look", {"PROVIDER": "wallet"})
-    assert '"answer": "not_sent"' in (at.home / "worker.log").read_text()
+    until(lambda: '"answer": "not_sent"' in (at.home / "worker.log").read_text(), "it is in the log")
     at.follow("provider down: disable", {"PROVIDER": "wallet"})
     at.outside.start()
     at.follow("provider down: enable", {"PROVIDER": "wallet"})
@@ -163,7 +163,7 @@ def test_postgres_failed_over(at: Desk) -> None:
         at.lose(at.postgres, signal.SIGQUIT)
         until(lambda: at.ask("GET", "/readyz")[0] == UNAVAILABLE, "it is said")
         at.follow("postgres failed over: look")
-        assert at.metric("tactics_database_up") == 0
+        until(lambda: at.metric("tactics_database_up") == 0, "it is counted")
         at.bring_back()
         until(lambda: outcomes[-1] == "granted", "visits are answered again")
     assert set(outcomes) <= {"granted", str(UNAVAILABLE), "error"}, set(outcomes)
@@ -197,7 +197,7 @@ def test_a_stuck_activity(at: Desk) -> None:
     parked = "SELECT count(*) FROM execution WHERE outcome = 'parked'"
     until(lambda: at.value(parked) == 3, "they are parked")
     assert at.visit("styled-0", SPOILT) == "not_prepared"
-    assert at.metric('tactics_step_failures_total{step="ask_stylist"}')
+    until(lambda: at.metric('tactics_step_failures_total{step="ask_stylist"}'), "it is counted")
     execution = at.value("SELECT id FROM execution WHERE outcome = 'parked' LIMIT 1")
     at.follow("a stuck activity: look", {"EXECUTION": execution})
     broken.unlink()

@@ -35,7 +35,7 @@ from tactics.store import grant_listing
 
 READING = needs("grants:operate", "audit:read")
 OPERATING = needs("grants:operate")
-REFUSED = described(400, 408, 409, 413, 415, 422)
+REFUSED = described(400, 404, 408, 409, 413, 415, 422)
 GrantId = Annotated[UUID, Path(description="the grant's id")]
 router = APIRouter(prefix="/v1/grants", tags=["grants"], route_class=StrictRoute)
 
@@ -88,6 +88,8 @@ def retry_grants(
 ) -> ChangedSome:
     """Retry the next grants that a filter finds, each as one alone; granted ones are left out unless asked for.
 
+    Without any filter, `"all": true` has to be said. An activity or a provider that there never was is a 404.
+
     Go on with `next_cursor` until it is null. What was done stays done, and to do it again changes nothing.
     """
     wanted = body.wanted(grant_batch.RETRIED)
@@ -105,7 +107,10 @@ def abandon_grants(
     runtime: Acting,
     body: Annotated[AbandonSome, Body(openapi_examples=sent(parked=examples.SOME))],
 ) -> ChangedSome:
-    """Abandon the next open grants that a filter finds, each as one alone. Go on with `next_cursor` until it is null."""
+    """Abandon the next open grants that a filter finds, each as one alone. Go on with `next_cursor` until it is null.
+
+    Without any filter, `"all": true` has to be said. An activity or a provider that there never was is a 404.
+    """
     wanted = body.wanted(grant_batch.ABANDONED)
     after = read_moment(body.cursor)
     batch = grant_batch.abandon_page(runtime, wanted, reason=body.reason, after=after, limit=body.limit)
