@@ -124,12 +124,12 @@ def set_(
         return
     done = ([] if secret and saved.change == "unchanged" else [saved.change]) + (["new secret"] if secret else [])
     typer.echo(f"provider {name}: {', '.join(done)}", err=secret is not None)
+    if saved.change == "new":
+        typer.echo(f"`tactics providers test {name}` tries its addresses", err=secret is not None)
     if secret is not None:
         typer.echo(secret)
         beside = " The one before goes on signing beside it." if saved.provider.signing_secrets else ""
         typer.echo(f"Shown once: give it to the provider.{beside}", err=True)
-    if saved.change == "new":
-        typer.echo(f"`tactics providers test {name}` tries its addresses.", err=True)
 
 
 @app.command()

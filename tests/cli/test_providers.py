@@ -40,7 +40,8 @@ def test_a_provider_from_its_set_up_to_its_end(runtime: Runtime) -> None:
     """A person sets a provider up, changes what they name and nothing else, tries it, and removes it."""
     assert _ok("list").startswith("there are no outside providers")
     url = "http://127.0.0.1:1/grants"
-    assert _ok("set", "wallet", "--url", url, "--look-up-url", f"{url}/{{idempotency_id}}") == "provider wallet: new\n"
+    said = _ok("set", "wallet", "--url", url, "--look-up-url", f"{url}/{{idempotency_id}}").splitlines()
+    assert said == ["provider wallet: new", "`tactics providers test wallet` tries its addresses"]
     assert _json("set", "wallet", "--timeout-ms", "200", "--disabled", "--not-idempotent")["change"] == "updated"
     shown = _json("show", "wallet")
     assert (shown["url"], shown["timeout_ms"], shown["enabled"], shown["idempotent"]) == (url, 200, False, False)

@@ -70,6 +70,8 @@ def test_a_webhook_from_its_making_to_its_end(
         assert _json("disable", webhook)["changed"]
         assert _ok("disable", webhook) == f"webhook {webhook} is already disabled\n"
         assert "disabled" in _ok("list")
+        assert "state" in _ok("list").split()
+        assert "`tactics webhooks list` shows those there are" in _run("test", "nonsense").output
         assert _json("enable", webhook)["changed"]
         assert _json("remove", webhook) == {"id": webhook, "not_delivered": 2}
         assert _run("remove", webhook).exit_code == 2

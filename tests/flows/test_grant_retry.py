@@ -17,7 +17,7 @@ from tactics.flows.grant_abandon import abandon_grant
 from tactics.flows.grant_outlook import will_deduct
 from tactics.flows.grant_retry import RETRY_TASK, retry_grant
 from tactics.flows.settle import settle_grant
-from tactics.store import grants, outside_grants
+from tactics.store import grants, outside_grants, providers
 from tactics.store.audit import audit
 from tactics.store.grant_listing import Wanted
 from tests.driving import Drive, at_checkout, satisfied
@@ -327,7 +327,12 @@ def test_many_are_retried_and_abandoned_page_by_page(drive: Drive) -> None:
     foreseen = grant_batch.foresee_retry(drive.runtime, ids)
     assert sorted((text.split(":")[0], count) for text, count in foreseen.items()) == [("ask", 3), ("renew", 5)]
     assert drive.rows("SELECT count(*) FROM event WHERE source = 'tactics.retry'") == [(0,)]
-    assert not list(grant_batch.pages(drive.runtime, Wanted(provider="other", states=grant_batch.RETRIED)))
+    with pytest.raises(NotFound, match="there is no outside provider 'other'"):
+        next(grant_batch.pages(drive.runtime, Wanted(provider="other", states=grant_batch.RETRIED)))
+    with drive.runtime.engine.begin() as conn:  # one that is gone is still somebody's
+        assert providers.remove(conn, "wallet")
+        grant_batch.check_names(conn, every)
+        providers.save(conn, wallet.provider)
     done: list[Any] = []
     after = None
     while True:
