@@ -218,7 +218,7 @@ def test_an_unclear_answer_does_not_take_a_parked_grant_up_again(drive: Drive) -
     _part(drive)
     grant_id: UUID = drive.rows("SELECT id FROM grant_record")[0][0]
 
-    def twin_parks(_provider: Any, call: Any) -> ProviderAnswer:
+    def twin_parks(provider: Any, call: Any) -> ProviderAnswer:
         wallet.calls.append(call)
         assert settle_grant(drive.app, grant_id, 1) == "parked"
         return ProviderAnswer("not_sent", "refused connection")
