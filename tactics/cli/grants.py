@@ -112,7 +112,7 @@ def _say_settling(found: Mapping[str, Any]) -> None:
     if outside is None:
         return
     typer.echo(
-        f"provider {outside['provider']}: {outside['calls']} calls may have reached it; next attempt: "
+        f"provider {outside['provider']}: calls that may have reached it: {outside['calls']}; next attempt: "
         f"{outside['next_attempt_at'] or 'none by itself'}"
     )
     if outside["held_back"]:

@@ -15,8 +15,7 @@ One seed:
     pace.py      the clock of a run: it stands still while too much waits, so that a slow machine only takes longer
     faults.py    carries the plan out
     load.py      the clients: producers and callers over HTTP, who try again as real ones do
-    watching.py  triggers that write every change of a row beside it, in the same transaction
-    history.py   what clients saw and what the database did, as JSON lines
+    history.py   what clients saw and what the database did, as JSON lines: triggers write every change beside its row
     checker.py   reads these files and nothing else, and gives what does not hold; imports nothing of Tactics (checks_*.py)
     hearing.py   a receiver of webhooks that writes down what it is told
     playing.py   load and faults side by side, by one clock
