@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from kombu import transport
 from kombu.transport import redis
 
 READ_S = 1.0
@@ -32,3 +33,10 @@ class Transport(redis.Transport):  # type: ignore[misc]  # as above
     """The transport that apps of ours use."""
 
     Channel = Channel
+
+
+def use_for_redis() -> None:
+    """Let `redis://` and `rediss://` mean this transport in this process; monitors go by the address, which stays."""
+    for scheme in ("redis", "rediss"):
+        transport.TRANSPORT_ALIASES[scheme] = f"{Transport.__module__}:{Transport.__name__}"
+        transport._transport_cache.pop(scheme, None)  # noqa: SLF001  # kombu has no other way to forget what it resolved

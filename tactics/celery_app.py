@@ -12,6 +12,7 @@ from celery.worker.request import Request
 from celery.worker.strategy import default as default_strategy
 from kombu import Queue
 
+from tactics.broker import use_for_redis
 from tactics.config import Settings
 from tactics.runtime import Runtime
 
@@ -140,11 +141,11 @@ def create_app(settings: Settings, open_runtime: Callable[[Settings], Runtime] =
         settings: broker, limits and sizes.
         open_runtime: builds the runtime; tests put their own gateways in here.
     """
+    use_for_redis()
     app = TacticsApp(settings, open_runtime)
     limit = settings.task_time_limit_s
     app.conf.update(
         broker_url=settings.redis_url,
-        broker_transport="tactics.broker:Transport",
         broker_connection_retry_on_startup=True,
         broker_connection_timeout=4,
         broker_transport_options={

@@ -192,7 +192,8 @@ def test_a_module_that_is_not_there_is_named_with_where_it_was_looked_for() -> N
             'mine = TacticsTemplate("full_link_v2", ItemContext, full_link_v3.prepare, full_link_v3.grant)',
             "template 'full_link_v2' is declared by Tactics already",
         ),
-        (_step("retry_grant"), None),
+        (_step("retry_gift"), None),
+        (_step("retry_grant"), "two tasks are called 'retry_grant'"),
         (_step("route_events"), "two tasks are called 'route_events'"),
         (_block("pbb.condition.even"), "block 'pbb.condition.even' must begin with the plugin's name: acme"),
         (

@@ -31,7 +31,7 @@ def test_failed_attempt_leaves_nothing_and_is_tried_again(driven: Maker, where: 
     drive = playing(driven, write, failing)
     drive.happen(satisfied("1"))
     assert drive.rows(STATE) == [(1, None, None, False)]
-    reason, due = drive.rows("SELECT reason, next_attempt_at > now() FROM execution")[0]
+    reason, due = drive.rows("SELECT reason, next_attempt_at > created_at FROM execution")[0]
     assert reason.startswith("do_fail: ValueError: broken")
     assert "with more lines" not in reason
     assert due is True

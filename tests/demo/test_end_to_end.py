@@ -38,7 +38,7 @@ QUERIES = {
         "SELECT count(*) FROM grant_record WHERE state = 'granted'",
         "SELECT count(*) FROM asset",
         "SELECT stock_initial - remaining FROM benefit",
-        "SELECT count(*) FROM outbox",
+        "SELECT count(*) FROM outbox WHERE topic = 'tactics.granted'",
         ANSWERED + " ->> 'outcome' = 'granted'",
     ],
     "reuses": ["SELECT count(*) FROM execution WHERE outcome = 'reused'", ANSWERED + " ->> 'outcome' = 'reused'"],

@@ -16,7 +16,9 @@ from tactics.store import providers
 from tests.http.giving import running
 from tests.running import Up
 
-GRANTS = text("SELECT id, state FROM grant_record WHERE activity_code = 'tea' ORDER BY will_send_count")
+GRANTS = text(
+    "SELECT id, state FROM grant_record WHERE activity_code = 'tea' AND user_id = 'anew' ORDER BY will_send_count"
+)
 
 
 def _grants(engine: Engine) -> list[tuple[UUID, str]]:
@@ -32,7 +34,7 @@ def test_a_refused_grant_is_granted_anew_once(up: Up, app: TacticsApp, engine: E
         )  # which no setting allows: nothing is sent
     coupon = {"kind": "coupon", "value_minor": 500, "stock": 9, "provider": "nowhere"}
     setup.import_activities(app.runtime, [running(benefits={"c18": coupon})], publish=True)
-    visit(app, PlacementRequest("ann", "tea"))
+    visit(app, PlacementRequest("anew", "tea"))
     ((grant_id, state),) = _grants(engine)
     assert state == "pending"
     up.until(lambda: abandon_grant(app.runtime, grant_id, reason="test").done, "nobody asks, so it is abandoned")
@@ -42,7 +44,7 @@ def test_a_refused_grant_is_granted_anew_once(up: Up, app: TacticsApp, engine: E
     up.until(lambda: len(_grants(engine)) == 2, "it is granted anew")
     assert [state for _, state in _grants(engine)] == ["refused", "pending"]
     with engine.connect() as conn:
-        retried = text("SELECT count(*) FROM execution WHERE event_source = 'tactics.retry'")
+        retried = text("SELECT count(*) FROM execution WHERE event_source = 'tactics.retry' AND user_id = 'anew'")
         assert conn.execute(retried).scalar_one() == 1
         reasons = text("SELECT after ->> 'reason' FROM audit_log WHERE kind = 'grant' AND action = 'retried'")
         assert list(conn.execute(reasons).scalars()) == [f"by task {RETRY_TASK}"]

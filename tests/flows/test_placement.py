@@ -49,7 +49,9 @@ def test_benefit_is_granted_reused_and_granted_again_when_spent(drive: Drive) ->
     assert drive.rows("SELECT idempotency_id FROM grant_record WHERE will_send_count = 2") == [("camp18:1:2",)]
     assert drive.rows("SELECT remaining FROM benefit") == [(7,)]
     assert drive.rows("SELECT topic, key FROM outbox ORDER BY id") == [
-        ("tactics.granted", f"camp18:1:{count}") for count in (1, 2, 3)
+        told
+        for count, asset_id in enumerate(held, start=1)
+        for told in (("tactics.granted", f"camp18:1:{count}"), ("tactics.redeemed", asset_id))
     ]
 
 

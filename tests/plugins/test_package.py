@@ -136,7 +136,7 @@ def test_an_installed_package_is_listed_with_all_that_it_declares(env: dict[str,
     shown = _ok(env, "plugins")
     assert "lottery  tactics-lottery 1.2.0, module lottery_play" in shown
     assert "draw_ticket: queue lottery, at most 20 s, 3 attempts" in shown
-    assert "a worker serves: prepare, grant, ops, lottery" in shown
+    assert "a worker serves: prepare, grant, ops, provider, webhooks, lottery" in shown
 
 
 def test_its_block_is_a_block_like_others(env: dict[str, str], tmp_path: Path) -> None:
