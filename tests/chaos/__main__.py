@@ -5,7 +5,7 @@ On two cores, one part after another:
     broken      builds with one protection taken out, each of which the checker must catch: five minutes
     seeds       load with everything failing: eight minutes for each seed
     failpoints  a process that dies at each boundary of each journey, once at each: five minutes
-    machine     10,000 lives of grants against paper: twenty minutes
+    machine     10,000 lives of grants against paper: ten minutes
     plain       (not by default) the same seeds on a plain Celery chain: eight minutes for each
 """
 
